@@ -3,7 +3,7 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
-find_package(CLI11 2.3 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
 
 # imgbuild_pkg(<name> <pkg-config module> <minimum>): an imported target imgbuild::dep::<name>.
 # With IMGBUILD_STATIC_DEPENDENCIES the archive is linked instead of the shared library, where there is one.

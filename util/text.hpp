@@ -25,7 +25,7 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 
 bool is_valid_utf8(std::string_view text);
 
-/// The candidate nearest to `word` (Levenshtein distance at most 2 and less than half the word), for "did you mean".
+/// The candidate nearest to `word` (Levenshtein distance at most 2, and at most half the word), for "did you mean".
 std::optional<std::string_view> nearest(std::string_view word, const std::vector<std::string_view>& candidates);
 
 /// A whole decimal number; nothing if any other character is in it or it does not fit.
