@@ -49,7 +49,7 @@ struct Expansion {
 
 /// How deep "${a:-${b:-…}}" may nest, and how long a result may be in bytes.
 inline constexpr std::size_t kMaxExpansionDepth = 64;
-inline constexpr std::size_t kMaxExpandedBytes = std::size_t{4} << 20;
+inline constexpr std::size_t kMaxExpandedBytes = std::size_t{16} << 20;
 
 /// Expands words with one environment. Cheap to make; refers to nothing but what it copied.
 /// Every call throws Error with code "parse.bad-substitution" (or "parse.required-variable" for ":?") if the word is
@@ -63,9 +63,10 @@ public:
     std::string expand(std::string_view word, const SourceSpan& where = {}) const;
     /// As expand(), and says which variables were met.
     Expansion expand_with_uses(std::string_view word, const SourceSpan& where = {}) const;
-    /// To words split at blanks outside of quotes; a quoted empty text is a word.
+    /// To words split at blanks outside of quotes, blanks in the values of variables included. Empty words vanish,
+    /// even quoted ones.
     std::vector<std::string> expand_words(std::string_view word, const SourceSpan& where = {}) const;
-    /// A heredoc's body: variables and escaped "$" are resolved, quotes are ordinary characters.
+    /// A heredoc's body: variables and escapes are resolved, quotes are ordinary characters.
     std::string expand_text(std::string_view text, const SourceSpan& where = {}) const;
 
 private:

@@ -1,0 +1,49 @@
+// The patterns of ${v#p}, ${v%p} and ${v/p/r}: "*" is any text, "?" any character, both within one line; "\" takes
+// the meaning of "*", "?" and itself away.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace imgbuild::parser {
+
+enum class MatchLength { shortest, longest };
+
+/// Steps that one call may take, so that a hostile pattern costs a bounded time.
+inline constexpr std::uint64_t kMaxPatternSteps = std::uint64_t{1} << 26;
+
+/// Compiled. All functions throw Error "parse.bad-substitution" when the work gets too much.
+class ShellPattern {
+public:
+    /// Throws Error "parse.bad-substitution" for an escape of any other character. "\/" and "\}" are allowed, as
+    /// these characters must be escaped inside "${…}".
+    explicit ShellPattern(std::string_view text);
+
+    std::string without_prefix(std::string_view value, MatchLength length) const;
+    std::string without_suffix(std::string_view value, MatchLength length) const;
+    /// The leftmost longest match, or all of them that do not overlap.
+    std::string replace_first(std::string_view value, std::string_view replacement) const;
+    std::string replace_all(std::string_view value, std::string_view replacement) const;
+
+private:
+    struct Element {
+        enum class Kind { literal, any_character, any_text };
+        Kind kind;
+        /// One character of UTF-8.
+        std::string_view literal;
+    };
+    using Characters = std::vector<std::string_view>;
+
+    static Characters split(std::string_view value);
+    std::size_t match(const std::vector<Element>& elements, const Characters& value, std::size_t from,
+                      MatchLength length, std::uint64_t& steps) const;
+
+    /// Elements point into it.
+    std::string text_;
+    std::vector<Element> elements_;
+};
+
+}  // namespace imgbuild::parser
