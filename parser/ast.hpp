@@ -21,7 +21,7 @@
 
 namespace imgbuild::parser {
 
-/// The longest physical line in bytes, its newline included. The peers have the same limit.
+/// The longest physical line in bytes, without its newline. The peers have the same limit.
 inline constexpr std::size_t kMaxLineBytes = 65535;
 /// The longest build file in bytes; larger ones are "parse.file-too-large".
 inline constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
@@ -37,6 +37,8 @@ public:
     const std::string& text() const { return text_; }
     /// The place of the bytes [begin, end) in the file. An empty stretch has the place of its begin.
     Span span(std::size_t begin, std::size_t end) const;
+    /// The rest from `begin` on as a line of its own.
+    LogicalLine tail(std::size_t begin) const;
 
 private:
     struct Piece {
@@ -67,9 +69,13 @@ struct Heredoc {
 /// The content as it is meant: without leading tabs if the heredoc strips them.
 std::string heredoc_text(const Heredoc& heredoc);
 
-/// Reads one shell word such as "3<<-'EOF'". Nothing if it is no heredoc word. Throws ParseError-free: a quote that
-/// is not closed makes it "parse.bad-heredoc", thrown as Error.
+/// Reads one shell word such as "3<<-'EOF'"; nothing if it is no heredoc word. Throws Error "parse.bad-heredoc" for a
+/// quote that is not closed and for a descriptor that is no small number.
 std::optional<Heredoc> parse_heredoc_word(std::string_view word);
+
+/// The heredocs that the words of a line announce, without their contents, in order. Throws as
+/// parse_heredoc_word(), and "parse.too-many-heredocs". A line whose quotes do not close announces none.
+std::vector<Heredoc> find_heredocs(std::string_view line);
 
 /// A leading "--name" or "--name=value" of an instruction, quotes and escapes removed.
 struct Flag {
@@ -91,7 +97,7 @@ struct Node {
     std::vector<Heredoc> heredocs;
     /// First to last physical line, heredocs included.
     Span span;
-    /// Comment lines directly above, without "#" and outer blanks.
+    /// Comment lines above, since the instruction before, without "#" and outer blanks.
     std::vector<std::string> previous_comment;
 
     const std::string& original() const { return line.text(); }
@@ -100,6 +106,10 @@ struct Node {
     }
     Span arguments_span() const { return line.span(arguments_begin, arguments_end); }
 };
+
+/// Finds keyword, flags and arguments in a logical line. Heredocs and comments are left empty, and the span is that
+/// of the line alone. Never throws.
+Node make_node(LogicalLine line, char escape);
 
 /// "# name = value" at the top of the file. The name is in lower case.
 struct Directive {

@@ -126,16 +126,16 @@ struct FileSet {
     std::vector<Word> sources;  // [word] each
     /// Files that are written in the build file itself; their names are file names.
     std::vector<HeredocFile> heredocs;
-    Word destination;             // [word]
-    std::optional<Word> chown;    // [word] "user[:group]"
-    std::optional<Word> chmod;    // [word] octal or symbolic, see chmod.hpp
-    std::vector<Word> excludes;   // [word] each, patterns as in an ignore file
+    Word destination;            // [word]
+    std::optional<Word> chown;   // [word] "user[:group]"
+    std::optional<Word> chmod;   // [word] octal or symbolic, see FileMode in values.hpp
+    std::vector<Word> excludes;  // [word] each, patterns as in an ignore file
     bool link = false;
 };
 
 struct Copy {
     FileSet files;
-    /// [plain] Stage name or index, named context, or image. Never contains a variable.
+    /// [plain] Stage name or index, named context, or image. In a valid file without any variable.
     std::optional<Word> from;
     bool parents = false;
 };
@@ -185,7 +185,7 @@ struct Instruction;
 struct Onbuild {
     /// [plain] The trigger as it goes into the image's configuration, heredocs included.
     std::string text;
-    /// The same, parsed; never null and never FROM, ONBUILD or MAINTAINER.
+    /// The same, parsed; never FROM, ONBUILD or MAINTAINER. Null only in a file with errors.
     std::shared_ptr<const Instruction> trigger;
 };
 
@@ -205,7 +205,7 @@ struct Instruction {
     /// First to last physical line, heredocs included.
     Span span;
     Span arguments;
-    /// Comment lines directly above, without "#".
+    /// Comment lines above, since the instruction before, without "#" and outer blanks.
     std::vector<std::string> previous_comment;
     InstructionBody body;
 };
