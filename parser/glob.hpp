@@ -7,7 +7,8 @@
 namespace imgbuild::parser {
 
 /// Does `pattern` match the whole of `name`? "*" and "?" match anything but "/"; "[a-z]" and "[^a-z]" one character
-/// of UTF-8; "\c" is c itself. Throws Error "parse.bad-pattern" for a malformed pattern, whatever the name.
+/// of UTF-8; "\c" is c itself. Other than in Go a range that ends before it begins is malformed. Throws Error
+/// "parse.bad-pattern" for a malformed pattern, whatever the name.
 bool match_glob(std::string_view pattern, std::string_view name);
 
 /// Is there any wildcard in it? Escaped ones count, since the pattern is to be matched then.

@@ -23,7 +23,8 @@ inline constexpr std::size_t kMaxIgnorePatterns = 100000;
 inline constexpr std::size_t kMaxIgnoreBytes = std::size_t{16} << 20;
 
 /// The patterns of an ignore file: comments ("#" in the first column) and blank lines dropped, blanks around removed,
-/// paths cleaned, a leading "/" dropped, a byte order mark ignored. Throws Error "parse.bad-pattern" for "!" alone.
+/// paths cleaned, a leading "/" dropped, a byte order mark ignored. Whether they are patterns at all is only asked by
+/// IgnoreMatcher.
 std::vector<std::string> read_ignore_file(std::string_view text);
 
 /// Compiled patterns. Immutable; may be used from several threads.
@@ -31,14 +32,14 @@ class IgnoreMatcher {
 public:
     /// Matches nothing.
     IgnoreMatcher();
-    /// Throws Error "parse.bad-pattern".
+    /// Patterns as read_ignore_file() returns them. Throws Error "parse.bad-pattern", also for "!" alone.
     explicit IgnoreMatcher(const std::vector<std::string>& patterns);
     ~IgnoreMatcher();
     IgnoreMatcher(IgnoreMatcher&&) noexcept;
     IgnoreMatcher& operator=(IgnoreMatcher&&) noexcept;
 
-    /// Is the file or directory not part of the context? `path` is relative, "/"-separated, cleaned. Parents are
-    /// looked at as well, so paths may be asked in any order.
+    /// Is the file or directory not part of the context? `path` is relative and "/"-separated. Parents are looked at
+    /// as well, so paths may be asked in any order.
     bool excluded(std::string_view path) const;
 
     /// May a walk leave out everything below `directory`? True only if it is excluded and no later exception could
@@ -51,6 +52,7 @@ public:
 private:
     struct Pattern;
     std::vector<Pattern> patterns_;
+    bool has_exceptions_ = false;
 };
 
 }  // namespace imgbuild::parser
