@@ -43,7 +43,8 @@ struct Mount {
 
 std::string_view mount_type_name(MountType type);
 
-/// Splits "type=bind,source=a,\"target=b,c\"" by the rules of CSV. Throws Error "parse.bad-mount".
+/// Splits "type=bind,source=a,\"target=b,c\"" by the rules of CSV. Throws Error
+/// "parse.bad-flag-value".
 MountFlag parse_mount_flag(std::string_view text, Span span);
 
 /// Expands the values and checks that they make sense together. Throws Error "parse.bad-mount" (and what the

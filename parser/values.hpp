@@ -37,11 +37,11 @@ public:
 
 private:
     struct Action {
-        std::uint32_t who;      // mask of 07777 bits that the clause may touch
-        char op;                // '+', '-', '='
-        std::uint32_t bits;     // before masking with who
-        bool conditional_x;     // "X"
-        char copy_from;         // 'u', 'g', 'o', or 0
+        std::uint32_t who;   // mask of 07777 bits that the clause may touch
+        char op;             // '+', '-', '='
+        std::uint32_t bits;  // before masking with who
+        bool conditional_x;  // "X"
+        char copy_from;      // 'u', 'g', 'o', or 0
     };
     friend class ModeParser;
     std::optional<std::uint32_t> absolute_;
