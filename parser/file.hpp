@@ -14,6 +14,8 @@ struct Stage {
     /// Lower case; empty if the stage has no name. Two stages may have the same name: the later one wins.
     std::string name;
     From from;
+    /// FROM as written.
+    std::string keyword;
     /// The FROM line as written.
     std::string original;
     /// The FROM instruction.
@@ -43,7 +45,7 @@ struct BuildFile {
 };
 
 /// Never throws for bad input. What is wrong is in the diagnostics, and the rest of the file is still there.
-/// Instructions with errors are left out of their stage.
+/// Instructions with errors are left out of their stage, except for those that only a later step would stumble over.
 BuildFile parse_file(std::shared_ptr<const SourceFile> source);
 
 }  // namespace imgbuild::parser
