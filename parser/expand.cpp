@@ -59,8 +59,13 @@ public:
         : text_(text), environment_(environment), escape_(escape), mode_(mode) {}
 
     std::string run() { return read_until('\0', mode_.raw_escapes); }
+    std::vector<std::string> run_for_words() {
+        Words words;
+        words_ = &words;
+        run();
+        return words.take();
+    }
 
-    Words words;
     std::set<std::string, std::less<>> matched;
     std::set<std::string, std::less<>> unmatched;
 
@@ -94,6 +99,8 @@ private:
     ExpandMode mode_;
     std::size_t position_ = 0;
     std::size_t depth_ = 0;
+    /// Null if nobody asks for words.
+    Words* words_ = nullptr;
 };
 
 void Expander::check_size(const std::string& result) const {
@@ -105,7 +112,7 @@ void Expander::check_size(const std::string& result) const {
 
 /// Up to `stop`, which is consumed; '\0' means the end of the text. Only the outermost call collects words.
 std::string Expander::read_until(char stop, bool raw_escapes) {
-    const bool collect = stop == '\0';
+    const bool collect = stop == '\0' && words_ != nullptr;
     std::string result;
     while (!at_end()) {
         if (stop != '\0' && at(stop)) {
@@ -116,13 +123,13 @@ std::string Expander::read_until(char stop, bool raw_escapes) {
             const std::string value = read_dollar();
             result += value;
             if (collect) {
-                words.add(value);
+                words_->add(value);
             }
         } else if (!mode_.ignore_quotes && (at('\'') || at('"'))) {
             const std::string quoted = at('"') ? read_double_quotes(raw_escapes) : read_single_quotes();
             result += quoted;
             if (collect) {
-                words.add_protected(quoted);
+                words_->add_protected(quoted);
             }
         } else {
             read_plain(result, raw_escapes, collect);
@@ -143,7 +150,7 @@ void Expander::read_plain(std::string& out, bool raw_escapes, bool collect) {
         if (raw_escapes) {
             out.append(c);
             if (collect) {
-                words.add_protected(c);
+                words_->add_protected(c);
             }
         }
         if (at_end()) {
@@ -153,9 +160,9 @@ void Expander::read_plain(std::string& out, bool raw_escapes, bool collect) {
     }
     out.append(c);
     if (collect && escaped) {
-        words.add_protected(c);
+        words_->add_protected(c);
     } else if (collect) {
-        words.add(c);
+        words_->add(c);
     }
 }
 
@@ -386,11 +393,7 @@ Expansion WordExpander::expand_with_uses(std::string_view word, const SourceSpan
 }
 
 std::vector<std::string> WordExpander::expand_words(std::string_view word, const SourceSpan& where) const {
-    return about(word, where, [&] {
-        Expander expander(word, environment_, escape_, mode_);
-        expander.run();
-        return expander.words.take();
-    });
+    return about(word, where, [&] { return Expander(word, environment_, escape_, mode_).run_for_words(); });
 }
 
 std::string WordExpander::expand_text(std::string_view text, const SourceSpan& where) const {

@@ -13,7 +13,7 @@ namespace imgbuild::parser {
 enum class MatchLength { shortest, longest };
 
 /// Steps that one call may take, so that a hostile pattern costs a bounded time.
-inline constexpr std::uint64_t kMaxPatternSteps = std::uint64_t{1} << 26;
+inline constexpr std::uint64_t kMaxPatternSteps = std::uint64_t{1} << 24;
 
 /// Compiled. All functions throw Error "parse.bad-substitution" when the work gets too much.
 class ShellPattern {
