@@ -1,0 +1,39 @@
+// What a step changed: the walk of an overlay's upper directory. The cost follows the change, not the image.
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "layers/chain_view.hpp"
+#include "layers/name_index.hpp"
+#include "util/rooted_dir.hpp"
+
+namespace imgbuild::layers {
+
+struct ScanOptions {
+    /// Nothing in the layer is newer (DESIGN 6); seconds since 1970.
+    std::int64_t layer_time = 0;
+    /// What the upper directory was mounted on, if known. overlayfs marks directories opaque that hide nothing; with
+    /// this, such marks are dropped. It also tells whether the step changed the root directory itself.
+    const ChainView* below = nullptr;
+    std::stop_token stop;
+};
+
+struct ScanResult {
+    NameIndex names;
+    /// Paths of sockets, which no tar can hold and which mean nothing without their process; removed from the tree.
+    std::vector<std::string> sockets;
+};
+
+/// Walks `upper` (an overlay mounted with `userxattr`, now unmounted) and makes it a layer's tree: times are cut to
+/// whole seconds and to `layer_time`, in the tree as well, so that later steps see what pulled images will have.
+/// overlayfs's private attributes are left out, escaped names are unescaped, file capabilities become revision 2.
+/// Attributes that the host's security modules write by themselves (security.selinux, security.ima, security.evm) are
+/// left out. Whiteouts have `layer_time`. The root directory is implicit unless its mode, owner or attributes differ
+/// from below (0755, root, if `below` says nothing). Throws IoError; Error ("internal.overlay-feature") for
+/// user.overlay.metacopy and redirect, which we do not enable.
+ScanResult scan_upper(const util::RootedDir& upper, const ScanOptions& options);
+
+}  // namespace imgbuild::layers

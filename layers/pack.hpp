@@ -1,0 +1,59 @@
+// tree → blob, in one pass and bounded memory:
+//     walk → tar → sha256 (diff id) → compress → sha256 (digest) → sink
+#pragma once
+
+#include <imgbuild/digest.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+
+#include "layers/codec.hpp"
+#include "layers/name_index.hpp"
+#include "layers/tar_writer.hpp"
+#include "util/bytes.hpp"
+#include "util/rooted_dir.hpp"
+
+namespace imgbuild::layers {
+
+struct PackedBlob {
+    Digest digest;
+    std::uint64_t size = 0;
+};
+
+struct PackResult {
+    DiffId diff_id;
+    /// Bytes of the uncompressed tar.
+    std::uint64_t tar_size = 0;
+    /// Present if a blob was asked for.
+    std::optional<PackedBlob> blob;
+};
+
+/// The tar of a layer, in path order: metadata from `names`, contents from `tree`. Implicit directories are left out.
+/// Throws CorruptData ("corrupt.tree") if a file of the tree is missing or has another size, Cancelled.
+void write_layer_tar(const NameIndex& names, const util::RootedDir& tree, TarStream& out, std::stop_token stop = {});
+
+/// A destination for the tar of a layer that is not in a tree (a recipe packed directly): write it to stream(), then
+/// finish(). Single-threaded for the caller.
+class Packer {
+public:
+    /// Without a blob (nullptr) nothing is compressed: only the diff id and the size are found.
+    /// `blob`, if given, gets the bytes of `codec`, from the calling thread.
+    Packer(Codec codec, util::Sink* blob, unsigned threads);
+    ~Packer();
+    Packer(const Packer&) = delete;
+    Packer& operator=(const Packer&) = delete;
+
+    TarStream& stream();
+    PackResult finish();
+
+private:
+    class State;
+    std::unique_ptr<State> state_;
+};
+
+/// write_layer_tar() into a Packer.
+PackResult pack(const NameIndex& names, const util::RootedDir& tree, Codec codec, util::Sink* blob, unsigned threads,
+                std::stop_token stop = {});
+
+}  // namespace imgbuild::layers

@@ -1,0 +1,73 @@
+// Makes a layer's tree: an unpacked directory in the form that overlayfs takes as a lower directory (userxattr).
+//
+// Entries come in any order; a later one of the same path replaces the earlier, as tar does it. Parents that nobody
+// described are made as implicit directories. A symbolic link of this layer on the way to an entry is followed inside
+// the root, by our own records and not by the kernel: no link in the tree is ever followed. The tree's directory must
+// be empty at the start and nobody else's until finish().
+//
+//     TreeWriter writer(tree);
+//     writer.add({.path = "etc", .type = EntryType::directory, .mode = 0755});
+//     writer.add_file({.path = "etc/motd", .mode = 0644, .size = 3}, source);
+//     NameIndex names = writer.finish();          // goes beside the tree as the file `names`
+//
+// What an inode cannot take (devices, owners and attributes without privileges, attributes that the file system
+// refuses) is kept in the index and the entry flagged `overridden`.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "layers/entry.hpp"
+#include "layers/name_index.hpp"
+#include "util/bytes.hpp"
+#include "util/rooted_dir.hpp"
+
+namespace imgbuild::layers {
+
+struct TreeOptions {
+    /// Time of implicit directories, seconds since 1970.
+    std::int64_t implicit_mtime = 0;
+};
+
+/// Single-threaded. After an exception the tree is unfinished and to be thrown away.
+class TreeWriter {
+public:
+    /// Holds a duplicate of `tree`.
+    explicit TreeWriter(const util::RootedDir& tree, TreeOptions options = {});
+    ~TreeWriter();
+    TreeWriter(const TreeWriter&) = delete;
+    TreeWriter& operator=(const TreeWriter&) = delete;
+
+    /// Everything but files with contents. A directory over a directory keeps what is in it and its opaque mark, and
+    /// takes the new metadata; over anything else of this layer, also a whiteout, it becomes opaque. A hard link takes
+    /// its file's metadata, not its own; if this layer has no such file yet, it is external. Throws CorruptData
+    /// ("corrupt.archive") if something on the way to the path is no directory, or a hard link is to a directory;
+    /// IoError.
+    void add(Entry entry);
+    /// A regular file; `content` must yield exactly `entry.size` bytes, or it is CorruptData. Long runs of zeros become
+    /// holes.
+    void add_file(Entry entry, util::Source& content);
+    /// A regular file with the contents of the regular file `fd` (from its start, `entry.size` bytes), shared with it
+    /// where the file system can (reflink), otherwise copied within the kernel.
+    void add_copy(Entry entry, int fd);
+    /// The directory (made implicit if it is not there) hides what lower layers have in it.
+    void mark_opaque(std::string_view directory);
+
+    /// The entry at `path` so far; null if there is none. Nothing on the way is followed (see resolve_parents).
+    const Entry* find(std::string_view path) const;
+    /// `path` with the links of this layer on the way to its last component followed.
+    /// Throws CorruptData for more than 40 links.
+    std::string resolve_parents(std::string_view path) const;
+
+    /// Sets the times of directories and hands over the names. Of hard-linked names the first in path order is the
+    /// file. Call once, last.
+    NameIndex finish();
+
+private:
+    class State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace imgbuild::layers
