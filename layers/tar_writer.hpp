@@ -3,9 +3,11 @@
 // golden digests in the tests.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "layers/entry.hpp"
 #include "util/bytes.hpp"
@@ -36,10 +38,11 @@ public:
 
 private:
     void write_headers(const Entry& entry, std::string_view name, char type);
-    void write_mark(const Entry& like, std::string_view name);
+    void write_mark(const Entry& like, const std::string& name);
 
+    static constexpr std::size_t kBufferBytes = 256U << 10;
     TarStream& out_;
-    std::string scratch_;
+    std::vector<std::byte> buffer_;
 };
 
 }  // namespace imgbuild::layers

@@ -1,0 +1,217 @@
+#include "layers/codec.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "util/assert.hpp"
+
+#include <fmt/format.h>
+#include <libdeflate.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <utility>
+
+namespace imgbuild::layers {
+namespace {
+
+constexpr int kGzipLevel = 6;
+constexpr int kZstdLevel = 3;
+constexpr int kMaxGzipLevel = 12;
+constexpr int kMaxZstdLevel = 19;
+
+int level_of(const Codec& codec) {
+    if (codec.level != 0) return codec.level;
+    return codec.kind == Codec::Kind::gzip ? kGzipLevel : kZstdLevel;
+}
+
+void put_little_endian(std::byte* at, std::uint32_t value) {
+    for (int i = 0; i < 4; ++i) at[i] = static_cast<std::byte>(value >> (8 * i));
+}
+
+// The ten bytes are written here, since libdeflate's depend on its version and level (extra flags).
+constexpr std::array<unsigned char, 10> kGzipHeader = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
+constexpr std::size_t kGzipTrailer = 8;
+
+std::vector<std::byte> compress_gzip(int level, std::span<const std::byte> block) {
+    const std::unique_ptr<libdeflate_compressor, void (*)(libdeflate_compressor*)> compressor(
+        libdeflate_alloc_compressor(level), libdeflate_free_compressor);
+    if (!compressor) throw std::bad_alloc();
+    const std::size_t bound = libdeflate_deflate_compress_bound(compressor.get(), block.size());
+    std::vector<std::byte> out(kGzipHeader.size() + bound + kGzipTrailer);
+    std::ranges::copy(std::as_bytes(std::span(kGzipHeader)), out.begin());
+    const std::size_t n = libdeflate_deflate_compress(compressor.get(), block.data(), block.size(),
+                                                      out.data() + kGzipHeader.size(), bound);
+    IMGBUILD_ASSERT(n > 0);
+    std::byte* trailer = out.data() + kGzipHeader.size() + n;
+    put_little_endian(trailer, libdeflate_crc32(0, block.data(), block.size()));
+    put_little_endian(trailer + 4, static_cast<std::uint32_t>(block.size()));
+    out.resize(kGzipHeader.size() + n + kGzipTrailer);
+    return out;
+}
+
+std::vector<std::byte> compress_zstd(int level, std::span<const std::byte> block) {
+    std::vector<std::byte> out(ZSTD_compressBound(block.size()));
+    const std::size_t n = ZSTD_compress(out.data(), out.size(), block.data(), block.size(), level);
+    if (ZSTD_isError(n) != 0) throw std::bad_alloc();  // with room for the bound, nothing else can fail
+    out.resize(n);
+    return out;
+}
+
+}  // namespace
+
+std::string Codec::codec_id() const {
+    switch (kind) {
+        case Kind::none:
+            return "none";
+        case Kind::gzip:
+            return fmt::format("gzip/libdeflate-{}/{}/{}", LIBDEFLATE_VERSION_STRING, level_of(*this), kCutRule);
+        case Kind::zstd:
+            return fmt::format("zstd/libzstd-{}/{}/{}", ZSTD_versionString(), level_of(*this), kCutRule);
+    }
+    std::unreachable();
+}
+
+std::string_view Codec::media_type() const {
+    switch (kind) {
+        case Kind::none:
+            return "application/vnd.oci.image.layer.v1.tar";
+        case Kind::gzip:
+            return "application/vnd.oci.image.layer.v1.tar+gzip";
+        case Kind::zstd:
+            return "application/vnd.oci.image.layer.v1.tar+zstd";
+    }
+    std::unreachable();
+}
+
+void Codec::check() const {
+    const int max = kind == Kind::gzip ? kMaxGzipLevel : (kind == Kind::zstd ? kMaxZstdLevel : 0);
+    if (level >= 0 && level <= max) return;
+    throw UsageError({.code = "usage.bad-compression-level",
+                      .message = fmt::format("compression level {} is out of range", level),
+                      .hint = max == 0 ? "without compression there is no level" : fmt::format("use 1 to {}", max),
+                      .where = {}});
+}
+
+std::vector<std::byte> compress_block(const Codec& codec, std::span<const std::byte> block) {
+    switch (codec.kind) {
+        case Codec::Kind::none:
+            return {block.begin(), block.end()};
+        case Codec::Kind::gzip:
+            return compress_gzip(level_of(codec), block);
+        case Codec::Kind::zstd:
+            return compress_zstd(level_of(codec), block);
+    }
+    std::unreachable();
+}
+
+// Blocks in the order of the file. A thread takes the first that nobody works on; the caller's thread writes the first
+// of all once it is done.
+class BlockCompressor::Pool {
+public:
+    Pool(Codec codec, unsigned threads) : codec_(codec), room_(threads + 2) {
+        for (unsigned i = 0; i < threads; ++i) {
+            threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+        }
+    }
+
+    bool full() {
+        const std::lock_guard lock(mutex_);
+        return jobs_.size() >= room_;
+    }
+    bool empty() {
+        const std::lock_guard lock(mutex_);
+        return jobs_.empty();
+    }
+    void put(BlockCutter::Block block) {
+        {
+            const std::lock_guard lock(mutex_);
+            jobs_.push_back({.bytes = std::move(block)});
+        }
+        changed_.notify_all();
+    }
+    /// Waits for the oldest block. Precondition: there is one.
+    std::vector<std::byte> take() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return jobs_.front().state == Job::State::done; });
+        Job job = std::move(jobs_.front());
+        jobs_.pop_front();
+        if (job.failure) std::rethrow_exception(job.failure);
+        return std::move(job.bytes);
+    }
+
+private:
+    struct Job {
+        enum class State { waiting, running, done };
+        State state = State::waiting;
+        std::vector<std::byte> bytes;
+        std::exception_ptr failure;
+    };
+
+    Job* next_waiting() {
+        for (Job& job : jobs_) {
+            if (job.state == Job::State::waiting) return &job;
+        }
+        return nullptr;
+    }
+
+    void work(const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            if (!changed_.wait(lock, stop, [&] { return next_waiting() != nullptr; })) return;
+            // The deque keeps elements where they are while others come and go at its ends, and a running job is
+            // not taken away.
+            Job* job = next_waiting();
+            job->state = Job::State::running;
+            const std::vector<std::byte> block = std::move(job->bytes);
+            lock.unlock();
+            std::vector<std::byte> out;
+            std::exception_ptr failure;
+            try {
+                out = compress_block(codec_, block);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            lock.lock();
+            job->bytes = std::move(out);
+            job->failure = failure;
+            job->state = Job::State::done;
+            changed_.notify_all();
+        }
+    }
+
+    Codec codec_;
+    std::size_t room_;
+    std::mutex mutex_;
+    std::condition_variable_any changed_;
+    std::deque<Job> jobs_;
+    std::vector<std::jthread> threads_;  // last: they end before the rest goes
+};
+
+BlockCompressor::BlockCompressor(Codec codec, util::Sink& out, unsigned threads) : codec_(codec), out_(out) {
+    codec_.check();
+    if (threads > 1 && codec.kind != Codec::Kind::none) pool_ = std::make_unique<Pool>(codec_, threads);
+}
+
+BlockCompressor::~BlockCompressor() = default;
+
+void BlockCompressor::add(BlockCutter::Block block) {
+    if (!pool_) {
+        out_.write(codec_.kind == Codec::Kind::none ? block : compress_block(codec_, block));
+        return;
+    }
+    if (pool_->full()) out_.write(pool_->take());
+    pool_->put(std::move(block));
+}
+
+void BlockCompressor::finish() {
+    while (pool_ && !pool_->empty()) out_.write(pool_->take());
+}
+
+}  // namespace imgbuild::layers
