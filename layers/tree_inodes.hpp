@@ -1,0 +1,59 @@
+// Makes inodes of a tree and gives them their metadata. Private to layers/.
+//
+// Paths are those of our own records: no component but the last is a link, which the kernel is told to insist on
+// (RESOLVE_NO_SYMLINKS), so nothing outside of the tree can be reached even if a record were wrong.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "layers/entry.hpp"
+#include "util/bytes.hpp"
+#include "util/fd.hpp"
+#include "util/rooted_dir.hpp"
+
+namespace imgbuild::layers {
+
+/// Whether an inode could take all of an entry's metadata.
+enum class Stored { fully, partly };
+
+class TreeInodes {
+public:
+    explicit TreeInodes(const util::RootedDir& tree) : tree_(tree.duplicate()) {}
+
+    /// Precondition of all: the parent exists and the name does not. Metadata without times of directories.
+    Stored make_directory(const Entry& entry);
+    /// Again, for one that exists (also the root): mode, owner and attributes; those it had and should not are removed.
+    Stored describe_directory(const Entry& entry);
+    void set_opaque(const Entry& directory);
+    Stored make_symlink(const Entry& entry);
+    /// Fifos, devices, and whiteouts.
+    Stored make_node(const Entry& entry);
+    void make_hardlink(const std::string& file, const std::string& path);
+    /// `content` must yield exactly `entry.size` bytes; null if the file is empty.
+    Stored make_file(const Entry& entry, util::Source* content);
+    Stored make_copy(const Entry& entry, int fd);
+
+    void remove(const std::string& path);
+    void set_directory_time(const Entry& directory);
+
+private:
+    struct Name {
+        int directory;
+        std::string name;
+    };
+    Name place(const std::string& path);
+    util::Fd open_directory(const std::string& path, int flags) const;
+    util::Fd create(const Entry& entry);
+    Stored describe_file(const util::Fd& fd, const Entry& entry);
+    Stored describe_at(const Name& at, const Entry& entry);
+    Stored make_placeholder(const Entry& entry);
+    void forget_parent() { parent_fd_.reset(); }
+
+    util::RootedDir tree_;
+    std::string parent_;
+    util::Fd parent_fd_;
+};
+
+}  // namespace imgbuild::layers

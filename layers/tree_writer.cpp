@@ -1,0 +1,328 @@
+#include "layers/tree_writer.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "layers/failure.hpp"
+#include "layers/tree_inodes.hpp"
+#include "util/assert.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace imgbuild::layers {
+namespace {
+
+constexpr int kMaxLinks = 40;
+
+struct Record {
+    Entry entry;
+    /// Names of one file share it; 0 for a file with one name.
+    std::size_t inode = 0;
+};
+using Records = std::map<std::string, Record, PathLess>;
+
+}  // namespace
+
+class TreeWriter::State {
+public:
+    State(const util::RootedDir& tree, TreeOptions options)
+        : tree_(tree.duplicate()), inodes_(tree), options_(options) {
+        Entry root = implicit_directory("");
+        inodes_.describe_directory(root);
+        records_[""] = Record{.entry = std::move(root)};
+    }
+
+    void add(Entry entry) {
+        IMGBUILD_ASSERT(entry.type != EntryType::file || entry.size == 0);
+        switch (entry.type) {
+            case EntryType::directory:
+                return add_directory(std::move(entry));
+            case EntryType::hardlink:
+                return add_hardlink(std::move(entry));
+            case EntryType::file:
+                return add_new(std::move(entry),
+                               [this](const Entry& file) { return inodes_.make_file(file, nullptr); });
+            case EntryType::symlink:
+                return add_new(std::move(entry), [this](const Entry& link) { return inodes_.make_symlink(link); });
+            default:
+                return add_new(std::move(entry), [this](const Entry& node) { return inodes_.make_node(node); });
+        }
+    }
+
+    template <class Make>
+    void add_new(Entry entry, Make make) {
+        make_way(entry);
+        entry.overridden = make(entry) == Stored::partly;
+        note(std::move(entry), 0);
+    }
+
+    void add_file(Entry entry, util::Source& content) {
+        IMGBUILD_ASSERT(entry.type == EntryType::file);
+        add_new(std::move(entry), [&](const Entry& file) { return inodes_.make_file(file, &content); });
+    }
+
+    void add_copy(Entry entry, int fd) {
+        IMGBUILD_ASSERT(entry.type == EntryType::file);
+        add_new(std::move(entry), [&](const Entry& file) { return inodes_.make_copy(file, fd); });
+    }
+
+    void mark_opaque(std::string_view directory) {
+        // A mark in a link's directory is for what the link leads to.
+        const std::string path(parent_path(resolve_parents(join_path(directory, "x"))));
+        Record& record = require_directory(path);
+        record.entry.opaque = true;
+        inodes_.set_opaque(record.entry);
+    }
+
+    const Entry* find(std::string_view path) const {
+        const auto found = records_.find(path);
+        return found == records_.end() ? nullptr : &found->second.entry;
+    }
+
+    std::string resolve_parents(std::string_view path) const {
+        std::string done;
+        std::vector<std::string> rest;  // the next component is the last element
+        push_components(path, rest);
+        int links = 0;
+        while (!rest.empty()) {
+            const std::string component = std::move(rest.back());
+            rest.pop_back();
+            if (component == "..") {
+                done = done.empty() ? done : std::string(parent_path(done));
+                continue;
+            }
+            std::string next = join_path(done, component);
+            const Entry* entry = rest.empty() ? nullptr : find(next);
+            if (entry == nullptr || entry->type != EntryType::symlink) {
+                done = std::move(next);
+                continue;
+            }
+            if (++links > kMaxLinks) bad_archive(fmt::format("too many links on the way to {}", util::quote(path)));
+            if (entry->link_target.starts_with('/')) done.clear();
+            push_components(entry->link_target, rest);
+        }
+        return done;
+    }
+
+    NameIndex finish() {
+        choose_files();
+        auto passwd = user_file("etc/passwd");
+        auto group = user_file("etc/group");
+        std::vector<Entry> entries;
+        entries.reserve(records_.size());
+        for (auto& [path, record] : records_) {
+            if (record.entry.type == EntryType::directory) inodes_.set_directory_time(record.entry);
+            entries.push_back(std::move(record.entry));
+        }
+        records_.clear();
+        // A layer of nothing has no names, not a root that nobody described.
+        if (entries.size() == 1 && entries[0].implicit && !entries[0].opaque) entries.clear();
+        return NameIndex(std::move(entries), std::move(passwd), std::move(group));
+    }
+
+private:
+    static void push_components(std::string_view path, std::vector<std::string>& rest) {
+        const auto components = util::path_components(path);
+        for (auto it = components.rbegin(); it != components.rend(); ++it) rest.emplace_back(*it);
+    }
+
+    Entry implicit_directory(std::string path) const {
+        return {.path = std::move(path),
+                .type = EntryType::directory,
+                .mode = kImplicitMode,
+                .mtime = options_.implicit_mtime,
+                .implicit = true};
+    }
+
+    void note(Entry entry, std::size_t inode) {
+        std::string path = entry.path;
+        records_.insert_or_assign(std::move(path), Record{.entry = std::move(entry), .inode = inode});
+    }
+
+    /// The record of a directory, made implicit with all its parents if there is none.
+    Record& require_directory(const std::string& path) {
+        const auto found = records_.find(path);
+        if (found != records_.end()) {
+            Record& record = found->second;
+            if (record.entry.type == EntryType::directory) return record;
+            if (record.entry.type != EntryType::whiteout) {
+                bad_archive(fmt::format("something lies in {}, which is no directory", util::quote(path)));
+            }
+        }
+        require_directory(std::string(parent_path(path)));
+        Entry directory = implicit_directory(path);
+        // What the layer deletes and makes again is new: nothing below describes it.
+        directory.opaque = found != records_.end();
+        directory.implicit = !directory.opaque;
+        return replace_by_directory(std::move(directory));
+    }
+
+    Record& replace_by_directory(Entry directory) {
+        if (records_.contains(directory.path)) forget(directory.path);
+        directory.overridden = inodes_.make_directory(directory) == Stored::partly;
+        const std::string path = directory.path;
+        note(std::move(directory), 0);
+        return records_.find(path)->second;
+    }
+
+    // Links on the way followed, parents made, and what was at the path removed.
+    void make_way(Entry& entry) {
+        IMGBUILD_ASSERT(!entry.path.empty());
+        entry.implicit = false;
+        entry.opaque = false;
+        entry.external = false;
+        prepare_parent(entry);
+        if (records_.contains(entry.path)) forget(entry.path);
+    }
+
+    // Most entries lie in the same directory as the one before.
+    void prepare_parent(Entry& entry) {
+        const std::string_view parent = parent_path(entry.path);
+        if (parent_known_ && parent == last_parent_) {
+            if (last_parent_ != last_resolved_) entry.path = join_path(last_resolved_, base_name(entry.path));
+            return;
+        }
+        last_parent_ = parent;
+        entry.path = resolve_parents(entry.path);
+        last_resolved_ = parent_path(entry.path);
+        require_directory(last_resolved_);
+        parent_known_ = true;
+    }
+
+    void forget(const std::string& path) {
+        const auto first = records_.find(path);
+        // External hard links have no inode; remove() takes absence for done.
+        inodes_.remove(path);
+        auto last = std::next(first);
+        while (last != records_.end() && is_inside(last->first, path)) ++last;
+        records_.erase(first, last);
+        parent_known_ = false;
+    }
+
+    void add_directory(Entry entry) {
+        entry.external = false;
+        if (!entry.path.empty()) prepare_parent(entry);
+        const auto found = records_.find(entry.path);
+        if (found == records_.end()) {
+            replace_by_directory(std::move(entry));
+        } else if (found->second.entry.type == EntryType::directory) {
+            Entry& old = found->second.entry;
+            const bool mark = entry.opaque && !old.opaque;
+            entry.opaque = entry.opaque || old.opaque;
+            entry.overridden = inodes_.describe_directory(entry) == Stored::partly;
+            if (mark) inodes_.set_opaque(entry);
+            old = std::move(entry);
+        } else {
+            entry.opaque = true;
+            replace_by_directory(std::move(entry));
+        }
+        parent_known_ = false;
+    }
+
+    void add_hardlink(Entry entry) {
+        const std::string target = resolve_parents(entry.link_target);
+        prepare_parent(entry);
+        if (target == entry.path) return;  // a link to itself changes nothing
+        const auto file = records_.find(target);
+        if (file != records_.end() && file->second.entry.type == EntryType::directory) {
+            bad_archive(fmt::format("the hard link {} is to a directory", util::quote(entry.path)));
+        }
+        const bool known = file != records_.end() && file->second.entry.type != EntryType::whiteout;
+        if (is_inside(target, entry.path)) {
+            bad_archive(
+                fmt::format("the hard link {} takes the place of its file's directory", util::quote(entry.path)));
+        }
+        if (records_.contains(entry.path)) forget(entry.path);
+        require_directory(std::string(parent_path(entry.path)));
+        if (!known) return note_external(std::move(entry), target);
+        link_to(file->second, std::move(entry.path));
+    }
+
+    void note_external(Entry entry, std::string target) {
+        entry.link_target = std::move(target);
+        entry.external = true;
+        entry.size = 0;
+        note(std::move(entry), 0);
+    }
+
+    void link_to(Record& file, std::string path) {
+        Entry link = file.entry;
+        const std::string target = std::exchange(link.path, std::move(path));
+        if (link.external) return note(std::move(link), 0);  // to the same file below
+        if (file.inode == 0) file.inode = ++inode_count_;
+        inodes_.make_hardlink(target, link.path);
+        note(std::move(link), file.inode);
+    }
+
+    // Until now all names of a file have its entry. The first in path order keeps it, the others link there.
+    void choose_files() {
+        std::vector<const std::string*> first(inode_count_ + 1, nullptr);
+        for (auto& [path, record] : records_) {
+            if (record.inode == 0) continue;
+            if (first[record.inode] == nullptr) {
+                first[record.inode] = &path;
+            } else {
+                record.entry.type = EntryType::hardlink;
+                record.entry.link_target = *first[record.inode];
+            }
+        }
+    }
+
+    std::optional<std::string> user_file(std::string_view path) const {
+        const Entry* entry = find(path);
+        const bool file = entry != nullptr && !entry->external &&
+                          (entry->type == EntryType::file || entry->type == EntryType::hardlink);
+        if (!file || entry->size > kMaxUserFileBytes) return std::nullopt;
+        return tree_.read_file(path, kMaxUserFileBytes);
+    }
+
+    util::RootedDir tree_;
+    TreeInodes inodes_;
+    TreeOptions options_;
+    Records records_;
+    std::size_t inode_count_ = 0;
+    std::string last_parent_;
+    std::string last_resolved_;
+    bool parent_known_ = false;
+};
+
+TreeWriter::TreeWriter(const util::RootedDir& tree, TreeOptions options)
+    : state_(std::make_unique<State>(tree, options)) {}
+
+TreeWriter::~TreeWriter() = default;
+
+void TreeWriter::add(Entry entry) {
+    state_->add(std::move(entry));
+}
+
+void TreeWriter::add_file(Entry entry, util::Source& content) {
+    state_->add_file(std::move(entry), content);
+}
+
+void TreeWriter::add_copy(Entry entry, int fd) {
+    state_->add_copy(std::move(entry), fd);
+}
+
+void TreeWriter::mark_opaque(std::string_view directory) {
+    state_->mark_opaque(directory);
+}
+
+const Entry* TreeWriter::find(std::string_view path) const {
+    return state_->find(path);
+}
+
+std::string TreeWriter::resolve_parents(std::string_view path) const {
+    return state_->resolve_parents(path);
+}
+
+NameIndex TreeWriter::finish() {
+    return state_->finish();
+}
+
+}  // namespace imgbuild::layers
