@@ -40,8 +40,8 @@ public:
     std::size_t size() const { return layers_.size(); }
     const Layers& layers() const { return given_; }
 
-    /// Nothing on the way is followed; `path` is clean. The root is always there, once there are layers that have
-    /// any names.
+    /// Nothing on the way is followed; `path` is clean. The root is always there (0755 and implicit if no layer says
+    /// more).
     std::optional<Found> find(std::string_view path) const;
     /// In path order; empty if it is no directory.
     std::vector<Found> children(std::string_view directory) const;
@@ -62,24 +62,38 @@ public:
     /// Where the contents of `found` lie in the tree of its layer (usually its path).
     std::string_view tree_path(const Found& found) const;
 
-    /// Contents of etc/passwd and etc/group as the view has them (links followed); nothing if they are not there.
+    /// Contents of etc/passwd and etc/group; nothing if those are no files of the chain (an index keeps the contents of
+    /// these two names only, so a link there is not followed).
     std::optional<std::string> passwd() const;
     std::optional<std::string> group() const;
 
+    /// Names that were moved because they went through a link of a lower layer.
+    struct Moves {
+        /// Moved path → the path in the layer's tree.
+        std::map<std::string, std::string, PathLess> origin;
+        /// The links that were in the way: outermost paths of implicit directories that hide one in their tree.
+        std::vector<std::string> links;
+    };
+    /// For plan_patch(); mostly empty.
+    const Moves& moves(std::size_t layer) const { return moves_[layer]; }
+    /// The names of a layer as the view takes them.
+    const NameIndex& names(std::size_t layer) const { return *layers_[layer]; }
+
 private:
-    friend class PatchPlanner;
     struct Spot;
 
     std::optional<Found> find_below(std::string_view path, std::size_t top) const;
     Resolved resolve_below(std::string_view path, util::Follow follow, std::size_t top) const;
-    Spot step(const Spot& parent, std::string_view path) const;
-    void move_layer(std::size_t layer);
+    Spot root_spot(std::size_t top) const;
+    std::optional<Spot> step(const Spot& parent, std::string_view path) const;
+    std::optional<Spot> walk(std::string_view path, std::size_t top) const;
+    std::optional<std::string> user_file(std::string_view path,
+                                         const std::optional<std::string>& (NameIndex::*text)() const) const;
 
     Layers given_;
     /// As given, except for layers whose names were moved.
     Layers layers_;
-    /// Per layer: moved path → the path in its tree.
-    std::vector<std::map<std::string, std::string, PathLess>> moved_;
+    std::vector<Moves> moves_;
 };
 
 }  // namespace imgbuild::layers

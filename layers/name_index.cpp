@@ -119,6 +119,11 @@ std::vector<const Entry*> NameIndex::children(std::string_view directory) const 
     return out;
 }
 
+void NameIndex::set_user_files(std::optional<std::string> passwd, std::optional<std::string> group) {
+    passwd_ = std::move(passwd);
+    group_ = std::move(group);
+}
+
 std::string NameIndex::serialize() const {
     IndexEncoder out;
     out.number(entries_.size());

@@ -24,7 +24,7 @@
 
 namespace imgbuild::layers {
 
-/// Immutable; threads may share it (usually as std::shared_ptr<const NameIndex>).
+/// Immutable once made; threads may share it (usually as std::shared_ptr<const NameIndex>).
 class NameIndex {
 public:
     /// No names: the empty layer.
@@ -48,6 +48,9 @@ public:
 
     const std::optional<std::string>& passwd() const { return passwd_; }
     const std::optional<std::string>& group() const { return group_; }
+
+    /// For makers that read these files only once the names are in order.
+    void set_user_files(std::optional<std::string> passwd, std::optional<std::string> group);
 
     std::string serialize() const;
     /// Throws CorruptData for everything that serialize() did not write.

@@ -1,0 +1,102 @@
+#include "layers/chain_mover.hpp"
+
+#include <utility>
+
+namespace imgbuild::layers {
+namespace {
+
+class Mover {
+public:
+    Mover(const NameIndex& names, const LinkOf& link_of) : names_(names), link_of_(link_of) {}
+
+    MovedNames move() {
+        find_places();
+        // First what stays, then what is moved: the layer's own word for a path counts more.
+        for (const Entry& entry : names_.entries()) {
+            if (places_.at(entry.path) == entry.path) put(entry, entry.path);
+        }
+        for (const Entry& entry : names_.entries()) {
+            const std::string& place = places_.at(entry.path);
+            if (place == entry.path || entries_.contains(place)) continue;
+            make_parents(place);
+            if (put(entry, place)) origin_.emplace(place, entry.path);
+        }
+        return finish();
+    }
+
+private:
+    // Path order: the place of the directory around an entry is known before the entry's.
+    void find_places() {
+        for (const Entry& entry : names_.entries()) {
+            if (entry.path.empty()) {
+                places_.emplace("", "");
+                continue;
+            }
+            const auto parent = places_.find(parent_path(entry.path));
+            std::string place = parent == places_.end() ? entry.path : join_path(parent->second, base_name(entry.path));
+            if (entry.implicit) {
+                if (auto target = link_of_(place)) {
+                    if (place == entry.path) links_.push_back(entry.path);
+                    place = std::move(*target);
+                }
+            }
+            places_.emplace(entry.path, std::move(place));
+        }
+    }
+
+    bool put(const Entry& entry, const std::string& place) {
+        Entry moved = entry;
+        moved.path = place;
+        if (moved.type == EntryType::hardlink && !moved.external) moved.link_target = places_.at(moved.link_target);
+        return entries_.emplace(place, std::move(moved)).second;
+    }
+
+    void make_parents(const std::string& path) {
+        if (path.empty()) return;
+        const std::string parent(parent_path(path));
+        const auto found = entries_.find(parent);
+        if (found != entries_.end() && found->second.type == EntryType::directory) return;
+        make_parents(parent);
+        Entry directory{.path = parent, .type = EntryType::directory, .mode = kImplicitMode, .implicit = true};
+        if (found != entries_.end()) {  // deleted or replaced by this layer, and needed again
+            directory.implicit = false;
+            directory.opaque = true;
+        }
+        entries_.insert_or_assign(parent, std::move(directory));
+    }
+
+    // A hard link whose file gave way to a name of the layer has nothing to link to and goes with it.
+    MovedNames finish() {
+        std::vector<Entry> out;
+        out.reserve(entries_.size());
+        for (auto& [path, entry] : entries_) {
+            if (entry.type == EntryType::hardlink && !entry.external) {
+                const auto file = entries_.find(entry.link_target);
+                if (file == entries_.end() || file->second.type == EntryType::directory) continue;
+            }
+            out.push_back(entry);
+        }
+        return {.names = NameIndex(std::move(out), names_.passwd(), names_.group()),
+                .origin = std::move(origin_),
+                .links = std::move(links_)};
+    }
+
+    const NameIndex& names_;
+    const LinkOf& link_of_;
+    std::map<std::string, std::string, PathLess> places_;
+    std::map<std::string, Entry, PathLess> entries_;
+    std::map<std::string, std::string, PathLess> origin_;
+    std::vector<std::string> links_;
+};
+
+}  // namespace
+
+std::optional<MovedNames> move_names(const NameIndex& names, const LinkOf& link_of) {
+    for (const std::size_t i : names.implicit()) {
+        const std::string& path = names.entries()[i].path;
+        if (!path.empty() && link_of(path)) return Mover(names, link_of).move();
+    }
+    return std::nullopt;
+}
+
+}  // namespace imgbuild::layers

@@ -1,0 +1,277 @@
+#include "layers/diff.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "layers/failure.hpp"
+#include "layers/overlay_names.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace imgbuild::layers {
+namespace {
+
+constexpr std::size_t kMaxPathBytes = 4095;
+
+bool written_by_host(std::string_view xattr) {
+    return xattr == "security.selinux" || xattr == "security.ima" || xattr == "security.evm";
+}
+
+EntryType type_of(const struct stat& status) {
+    switch (status.st_mode & S_IFMT) {
+        case S_IFDIR:
+            return EntryType::directory;
+        case S_IFLNK:
+            return EntryType::symlink;
+        case S_IFIFO:
+            return EntryType::fifo;
+        case S_IFCHR:
+            return status.st_rdev == 0 ? EntryType::whiteout : EntryType::char_device;
+        case S_IFBLK:
+            return EntryType::block_device;
+        default:
+            return EntryType::file;
+    }
+}
+
+std::string read_value(const std::string& path, const char* name, const std::string& what) {
+    std::string value(256, '\0');
+    for (;;) {
+        const ssize_t n = ::lgetxattr(path.c_str(), name, value.data(), value.size());
+        if (n >= 0) {
+            value.resize(static_cast<std::size_t>(n));
+            return value;
+        }
+        if (errno != ERANGE) throw IoError("read an extended attribute of", what, errno);
+        value.resize(XATTR_SIZE_MAX);
+    }
+}
+
+// The names, separated by NUL; most files have none, and that is one system call.
+std::string list_names(const std::string& path, std::string& buffer, const std::string& what) {
+    const ssize_t n = ::llistxattr(path.c_str(), buffer.data(), buffer.size());
+    if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) return {};
+    if (n < 0) throw IoError("list the extended attributes of", what, errno);
+    return buffer.substr(0, static_cast<std::size_t>(n));
+}
+
+struct Item {
+    Entry entry;
+    /// Of a file with several names; both zero otherwise.
+    dev_t device = 0;
+    ino_t inode = 0;
+};
+
+class Scanner {
+public:
+    Scanner(const util::RootedDir& upper, const ScanOptions& options)
+        : upper_(upper), options_(options), names_buffer_(XATTR_LIST_MAX, '\0') {}
+
+    ScanResult scan() {
+        add_root();
+        while (!todo_.empty()) {
+            check_stop(options_.stop);
+            const std::size_t next = todo_.back();
+            todo_.pop_back();
+            scan_directory(next);
+        }
+        std::sort(items_.begin(), items_.end(),
+                  [](const Item& a, const Item& b) { return compare_paths(a.entry.path, b.entry.path) < 0; });
+        join_names();
+        return finish();
+    }
+
+private:
+    void add_root() {
+        struct stat status {};
+        util::check(::fstatat(upper_.fd(), "", &status, AT_EMPTY_PATH), "look at", "/");
+        Item root{.entry = entry_of("", status)};
+        add_xattrs(fmt::format("/proc/self/fd/{}", upper_.fd()), root.entry);
+        const Entry* before = root_below();
+        const util::Xattrs none;
+        root.entry.implicit = root.entry.mode == (before != nullptr ? before->mode : kImplicitMode) &&
+                              root.entry.uid == (before != nullptr ? before->uid : 0) &&
+                              root.entry.gid == (before != nullptr ? before->gid : 0) &&
+                              root.entry.xattrs == (before != nullptr ? before->xattrs : none);
+        items_.push_back(std::move(root));
+        todo_.push_back(0);
+    }
+
+    const Entry* root_below() const {
+        const auto found = options_.below != nullptr ? options_.below->find("") : std::nullopt;
+        return found ? found->entry : nullptr;
+    }
+
+    Entry entry_of(std::string path, const struct stat& status) const {
+        Entry entry{.path = std::move(path), .type = type_of(status)};
+        entry.mtime = std::min<std::int64_t>(status.st_mtim.tv_sec, options_.layer_time);
+        if (entry.type == EntryType::whiteout) {
+            // When the file went away says nothing about the layer.
+            entry.mtime = options_.layer_time;
+            return entry;
+        }
+        entry.mode = status.st_mode & 07777U;
+        entry.uid = status.st_uid;
+        entry.gid = status.st_gid;
+        if (entry.type == EntryType::file) entry.size = static_cast<std::uint64_t>(status.st_size);
+        if (entry.type == EntryType::char_device || entry.type == EntryType::block_device) {
+            entry.dev_major = major(status.st_rdev);
+            entry.dev_minor = minor(status.st_rdev);
+        }
+        return entry;
+    }
+
+    // By index: the vector grows while its elements are worked on.
+    void scan_directory(std::size_t index) {
+        const std::string path = items_[index].entry.path;
+        const util::Fd fd = upper_.open_file(path, O_RDONLY | O_DIRECTORY, util::Follow::no);
+        for (const util::DirEntry& child : util::list_directory(fd.get(), path)) add_child(fd.get(), path, child.name);
+        clamp(fd.get(), ".", items_[index].entry.mtime, path);
+    }
+
+    void add_child(int directory, const std::string& parent, const std::string& name) {
+        Item item;
+        std::string path = join_path(parent, name);
+        if (path.size() > kMaxPathBytes) {
+            throw Error({.code = "layers.path-too-long",
+                         .message = fmt::format("the path {} has more than {} bytes", util::quote(path), kMaxPathBytes),
+                         .hint = "remove such deep directories in the step that makes them",
+                         .where = {}});
+        }
+        struct stat status {};
+        util::check(::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW), "look at", path);
+        if (S_ISSOCK(status.st_mode)) return drop_socket(directory, name, std::move(path));
+        item.entry = entry_of(std::move(path), status);
+        Entry& entry = item.entry;
+        if (entry.type != EntryType::whiteout) describe(directory, name, status, item);
+        items_.push_back(std::move(item));
+        if (items_.back().entry.type == EntryType::directory) todo_.push_back(items_.size() - 1);
+    }
+
+    void describe(int directory, const std::string& name, const struct stat& status, Item& item) {
+        Entry& entry = item.entry;
+        add_xattrs(fmt::format("/proc/self/fd/{}/{}", directory, name), entry);
+        if (entry.type == EntryType::symlink) entry.link_target = read_link(directory, name, entry.path);
+        if (entry.type == EntryType::directory) return;  // its time comes after its contents
+        if (status.st_nlink > 1) {
+            item.device = status.st_dev;
+            item.inode = status.st_ino;
+        }
+        if (status.st_mtim.tv_sec != entry.mtime || status.st_mtim.tv_nsec != 0) {
+            clamp(directory, name, entry.mtime, entry.path);
+        }
+    }
+
+    static void clamp(int directory, const std::string& name, std::int64_t mtime, const std::string& path) {
+        const timespec time{.tv_sec = mtime, .tv_nsec = 0};
+        const std::array<timespec, 2> times{time, time};
+        util::check(::utimensat(directory, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW), "set the time of", path);
+    }
+
+    static std::string read_link(int directory, const std::string& name, const std::string& path) {
+        std::array<char, PATH_MAX> buffer{};
+        const ssize_t n = ::readlinkat(directory, name.c_str(), buffer.data(), buffer.size());
+        util::check(n < 0 ? -1 : 0, "read the link", path);
+        return {buffer.data(), static_cast<std::size_t>(n)};
+    }
+
+    void drop_socket(int directory, const std::string& name, std::string path) {
+        util::check(::unlinkat(directory, name.c_str(), 0), "remove", path);
+        sockets_.push_back(std::move(path));
+    }
+
+    void add_xattrs(const std::string& file, Entry& entry) {
+        const std::string names = list_names(file, names_buffer_, entry.path);
+        for (const std::string_view listed : util::split(names, '\0')) {
+            if (listed.empty() || written_by_host(listed)) continue;
+            const std::string name(listed);
+            if (auto real = true_name(name)) {
+                entry.xattrs.emplace(std::move(*real), read_value(file, name.c_str(), entry.path));
+            } else {
+                take_private(file, name, entry);
+            }
+        }
+        normalise_capabilities(entry.xattrs);
+    }
+
+    void take_private(const std::string& file, const std::string& name, Entry& entry) {
+        if (name == kOpaqueXattr) {
+            if (read_value(file, name.c_str(), entry.path) != "y") return;
+            entry.opaque = hides_something(entry.path);
+            if (entry.opaque) return;
+            util::check(::lremovexattr(file.c_str(), name.c_str()), "remove the opaque mark of", entry.path);
+        } else if (name == "user.overlay.metacopy" || name == "user.overlay.redirect") {
+            throw Error({.code = "internal.overlay-feature",
+                         .message = fmt::format("{} has {}, a feature of overlayfs that we do not enable",
+                                                util::quote(entry.path), name),
+                         .hint = {},
+                         .where = {}});
+        }
+    }
+
+    bool hides_something(const std::string& path) const {
+        if (options_.below == nullptr) return true;
+        const auto found = options_.below->find(path);
+        return found && found->entry->type == EntryType::directory;
+    }
+
+    // Of the names of one file, the first in path order is the file.
+    void join_names() {
+        std::map<std::pair<dev_t, ino_t>, const Entry*> files;
+        for (Item& item : items_) {
+            if (item.inode == 0) continue;
+            const auto [found, first] = files.try_emplace({item.device, item.inode}, &item.entry);
+            if (first) continue;
+            item.entry.type = EntryType::hardlink;
+            item.entry.link_target = found->second->path;
+        }
+    }
+
+    std::optional<std::string> user_file(const NameIndex& names, std::string_view path) const {
+        const Entry* entry = names.find(path);
+        const bool file = entry != nullptr && (entry->type == EntryType::file || entry->type == EntryType::hardlink);
+        if (!file || entry->size > kMaxUserFileBytes) return std::nullopt;
+        return upper_.read_file(path, kMaxUserFileBytes);
+    }
+
+    ScanResult finish() {
+        std::vector<Entry> entries;
+        entries.reserve(items_.size());
+        for (Item& item : items_) entries.push_back(std::move(item.entry));
+        if (entries.size() == 1 && entries[0].implicit && !entries[0].opaque) entries.clear();
+        NameIndex names(std::move(entries));
+        auto passwd = user_file(names, "etc/passwd");
+        auto group = user_file(names, "etc/group");
+        names.set_user_files(std::move(passwd), std::move(group));
+        std::sort(sockets_.begin(), sockets_.end());
+        return {.names = std::move(names), .sockets = std::move(sockets_)};
+    }
+
+    const util::RootedDir& upper_;
+    const ScanOptions& options_;
+    std::string names_buffer_;
+    std::vector<Item> items_;
+    std::vector<std::size_t> todo_;
+    std::vector<std::string> sockets_;
+};
+
+}  // namespace
+
+ScanResult scan_upper(const util::RootedDir& upper, const ScanOptions& options) {
+    return Scanner(upper, options).scan();
+}
+
+}  // namespace imgbuild::layers
