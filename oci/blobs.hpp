@@ -3,9 +3,9 @@
 // An image is a handful of blobs (layers, one config) and one manifest that names them by digest. A BlobSource has
 // blobs: a repository in a registry, an OCI layout, the local store. A BlobSink takes them. Neither knows the other:
 //
-//     for (const Descriptor& blob : missing)               // pushing: layers and config first, in any order,
-//         sink.put(blob, source_of(blob), stop);           // from several threads if you like
-//     sink.put_manifest(manifest, bytes, {"1", "latest"}, stop);   // then what names them, and the tags with it
+//     for (const Descriptor& blob : missing)                       // pushing: layers and config first, in any order,
+//         sink.put(blob, [&] { return store.open(blob.digest); }, stop);   // from several threads if you like
+//     sink.put_manifest(manifest, bytes, tags, stop);              // then what names them, and the tags with it
 //
 // The order matters: a manifest is put last, so that nobody ever sees an image some of whose blobs are missing.
 //
@@ -21,12 +21,17 @@
 #include "oci/descriptor.hpp"
 #include "util/bytes.hpp"
 
+#include <functional>
+#include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
 
 namespace imgbuild::oci {
+
+/// Opens a blob's content at its beginning. A sink calls it once, and again when a try has failed half-way.
+using OpenContent = std::function<std::unique_ptr<util::Source>()>;
 
 class BlobSource {
 public:
@@ -43,13 +48,15 @@ public:
 
     /// Is it there already, so that put() would be a waste?
     virtual bool has(const Descriptor& blob, std::stop_token stop) = 0;
-    /// Takes a blob; idempotent. `content` must yield exactly `blob.size` bytes. It is read once, so a sink that
-    /// cannot try again after a failure throws.
-    virtual void put(const Descriptor& blob, util::Source& content, std::stop_token stop) = 0;
+    /// Takes a blob; idempotent. What `open` gives must yield exactly `blob.size` bytes.
+    virtual void put(const Descriptor& blob, const OpenContent& open, std::stop_token stop) = 0;
     /// Takes a manifest or an index, whose blobs must be there, under its digest and each of `tags` (may be none).
     virtual void put_manifest(const Descriptor& manifest, std::string_view bytes, std::span<const std::string> tags,
                               std::stop_token stop) = 0;
 };
+
+/// Content that lies in memory, for configs. The text is copied into the function.
+OpenContent open_text(std::string text);
 
 /// A blob as a string. Throws CorruptData ("corrupt.too-large") if it says to be larger than `limit` bytes.
 std::string fetch_document(BlobSource& source, const Descriptor& blob, std::size_t limit, std::stop_token stop);

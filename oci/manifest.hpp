@@ -46,7 +46,7 @@ struct Index {
 
 /// `media_type` is what the sender called it (descriptor or Content-Type); it must agree with the document's own, if
 /// both are there, and stands in for it, if it has none. Empty: believe the document, or tell by its members.
-/// Throws CorruptData ("corrupt.manifest", "corrupt.too-large"), RegistryError-free; docker's schema 1 is
+/// Throws CorruptData ("corrupt.manifest", "corrupt.too-large"); docker's schema 1, which nobody should still serve, is
 /// "corrupt.schema1" with a hint.
 Manifest parse_manifest(std::string_view text, std::string_view media_type = {});
 Index parse_index(std::string_view text, std::string_view media_type = {});

@@ -5,6 +5,8 @@
 #include "oci/image_config.hpp"
 #include "oci/manifest.hpp"
 
+#include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 

@@ -1,0 +1,39 @@
+// HTTP by libcurl. The library is loaded at the first request, not when the program starts: most builds never need the
+// network, and loading costs as much as the rest of a cached build.
+#pragma once
+
+#include "registry/http.hpp"
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace imgbuild::registry {
+
+struct CurlOptions {
+    std::chrono::seconds connect_timeout{30};
+    /// A transfer slower than `low_speed` bytes per second for `low_speed_time` is given up.
+    std::uint64_t low_speed = 16;
+    std::chrono::seconds low_speed_time{60};
+    /// A file of CA certificates in place of the system's; empty for those.
+    std::string ca_file;
+    std::string user_agent = "imgbuild";
+    /// The shared object that is loaded.
+    std::string library = "libcurl.so.4";
+};
+
+/// Connections are kept and used again; each concurrent request has one of its own. Proxies come from the usual
+/// environment variables (http_proxy, HTTPS_PROXY, NO_PROXY …), as libcurl reads them.
+class CurlTransport final : public HttpTransport {
+public:
+    explicit CurlTransport(CurlOptions options = {});
+    ~CurlTransport() override;
+
+    HttpResponse send(const HttpRequest& request, std::stop_token stop) override;
+
+private:
+    class Pool;
+    std::unique_ptr<Pool> pool_;
+};
+
+}  // namespace imgbuild::registry
