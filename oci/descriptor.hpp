@@ -22,7 +22,7 @@ struct Descriptor {
     /// Bytes; at most 2^63-1.
     std::uint64_t size = 0;
     Annotations annotations;
-    /// Only in the entries of an index.
+    /// Only in the entries of an index. Normalised when read.
     std::optional<Platform> platform;
     /// Where else the bytes can be had. We carry them through and never follow them.
     std::vector<std::string> urls;

@@ -85,6 +85,7 @@ struct HistoryEntry {
 struct ImageConfig {
     std::optional<Timestamp> created;
     std::string author;
+    /// Normalised when read.
     Platform platform;
     std::vector<std::string> os_features;
     RunConfig config;

@@ -1,6 +1,7 @@
-// Manifests (one image: a config and layers) and indexes (several manifests, by platform). Spec: image-spec manifest.md,
-// image-index.md; docker's schema 2 forms are read as the same types. Both are read with limits, since they come from
-// outside, and printed canonically (members sorted, no white space), since their digests are our product.
+// Manifests (one image: a config and layers) and indexes (several manifests, by platform). Spec: image-spec
+// manifest.md, image-index.md; docker's schema 2 forms are read as the same types. Both are read with limits, since
+// they come from outside, and printed canonically (members sorted, no white space), since their digests are our
+// product.
 #pragma once
 
 #include "oci/descriptor.hpp"

@@ -30,4 +30,7 @@ struct PlatformParts {
 /// ("x86_64", "macos") are resolved. Throws UsageError ("usage.bad-platform").
 PlatformParts parse_platform_parts(std::string_view text, const Platform& host);
 
+/// What a document says in its members, as our type; nothing is left out but the features.
+Platform normalized_platform(std::string os, std::string architecture, std::string variant, std::string os_version);
+
 }  // namespace imgbuild::oci

@@ -1,8 +1,8 @@
 // The two readings of an image name, with all their parts. Grammar and normal form: github.com/distribution/reference.
 //
 // Reference (include/imgbuild/reference.hpp) is what the rest of the house uses. This is what it is made from, and what
-// `imgbuild debug` shows: digests of any algorithm, names without default tags, and the strict reading, in which "a/b" is
-// repository b on host a, while people mean docker.io/a/b.
+// `imgbuild debug` shows: digests of any algorithm, names without default tags, and the strict reading, in which "a/b"
+// is repository b on host a, while people mean docker.io/a/b.
 #pragma once
 
 #include <string>

@@ -32,8 +32,8 @@ struct Document {
 
 /// Reads `root`; if it is an index, takes its entry for `wanted` (an index inside an index is refused), and fetches
 /// manifest and config from `source` through fetch_manifest() and fetch(). Checks that the config is an image's and
-/// has as many diff ids as the manifest has layers. Throws CorruptData; RegistryError ("registry.no-such-platform") with
-/// the platforms that there are.
+/// has as many diff ids as the manifest has layers. Throws CorruptData; RegistryError ("registry.no-such-platform")
+/// with the platforms that there are.
 ///
 /// `fetch_manifest` exists because registries keep manifests and blobs at different places.
 ResolvedImage resolve_image(Document root, const Platform& wanted, BlobSource& source,

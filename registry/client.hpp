@@ -2,9 +2,8 @@
 //
 //     CurlTransport transport;
 //     RegistryClient client(transport, {});
-//     const oci::ResolvedImage image = client.resolve(Reference::parse("127.0.0.1:5000/base:1"), Platform::host(), stop);
-//     Repository repository(client, reference);
-//     repository.fetch(image.manifest.layers[0], sink, stop);
+//     const oci::ResolvedImage image = client.resolve(Reference::parse("127.0.0.1:5000/base:1"), Platform::host(),
+//     stop); Repository repository(client, reference); repository.fetch(image.manifest.layers[0], sink, stop);
 //
 // Everything that arrives is verified against the digest it was asked for. A name by tag has no digest to verify, so
 // the first answer fixes it, and a Docker-Content-Digest that says otherwise is an error.

@@ -27,8 +27,8 @@ public:
     static OciLayout open(const std::string& path);
 
     /// `selector` is a tag ("1.2", compared with the entries' org.opencontainers.image.ref.name and
-    /// io.containerd.image.name), a digest ("sha256:…"), or empty for the only image there is (or the one for `wanted`).
-    /// Throws CorruptData, RegistryError ("registry.no-such-image") with the names that there are.
+    /// io.containerd.image.name), a digest ("sha256:…"), or empty for the only image there is (or the one for
+    /// `wanted`). Throws CorruptData, RegistryError ("registry.no-such-image") with the names that there are.
     oci::ResolvedImage resolve(std::string_view selector, const Platform& wanted, std::stop_token stop);
 
     void fetch(const oci::Descriptor& blob, util::Sink& into, std::stop_token stop) override;

@@ -25,7 +25,7 @@ struct Platform {
 };
 
 /// Can an image made for `image` stand in where `wanted` was asked for? Same os and architecture, and either the
-/// same variant or one that every machine of the architecture has.
+/// same variant or an older one, which the wanted machine understands as well: arm/v6 for arm/v7, amd64 for amd64/v3.
 bool satisfies(const Platform& image, const Platform& wanted);
 
 }  // namespace imgbuild
