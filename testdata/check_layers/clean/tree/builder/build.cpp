@@ -1,0 +1,5 @@
+#include <imgbuild/build.hpp>
+
+#include "util/fd.hpp"
+
+#include <nlohmann/json.hpp>

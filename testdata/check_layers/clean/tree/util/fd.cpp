@@ -1,0 +1,3 @@
+#include "util/fd.hpp"
+
+#include <imgbuild/digest.hpp>

@@ -1,0 +1,5 @@
+#pragma once
+// #include "layers/not_read.hpp"
+/*
+#include "layers/not_read.hpp"
+*/

@@ -1,0 +1,1 @@
+#include <imgbuild/build.hpp>
