@@ -166,9 +166,9 @@ def hard_links(tree):
 
 
 def differences(left, right, ignore=()):
-    """Lines that tell how two trees differ; paths in `ignore` and all below them are left out."""
+    """Lines that tell how two trees differ; paths in `ignore` and all below them are left out ("": only the root)."""
     def counts(path):
-        return not any(path == skipped or path.startswith(f"{skipped}/") for skipped in ignore)
+        return not any(path == skipped or skipped and path.startswith(f"{skipped}/") for skipped in ignore)
     lines = []
     links_left, links_right = hard_links(left), hard_links(right)
     for path in sorted(filter(counts, left.keys() | right.keys())):

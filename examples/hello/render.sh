@@ -1,0 +1,4 @@
+#!/bin/sh
+# Fills in the greeting on stdin: render.sh WHO
+set -eu
+sed "s/@WHO@/$1/g"
