@@ -1,0 +1,3 @@
+#pragma once
+#include "tests/support/catch.hpp"
+#include <catch2/catch.hpp>
