@@ -7,7 +7,7 @@ import os
 import pathlib
 
 import workspace
-from expect import Skip, expect
+from expect import NoData, expect
 
 DATA = pathlib.Path(os.environ.get("IMGBUILD_CONFORMANCE", workspace.TOP.parent / "shared" / "conformance"))
 FLOOR = pathlib.Path(__file__).with_name("floor.json")
@@ -19,7 +19,7 @@ def run_suite(ws, program, topics, *arguments):
     """{topic: (passed, total)}; prints the runner's own table."""
     runner = DATA / "runner" / program
     if not runner.is_file():
-        raise Skip(f"there is no {runner}")
+        raise NoData(f"there is no {runner}")
     counts = {}
     for topic in topics:
         report = ws.path / f"{topic}.json"

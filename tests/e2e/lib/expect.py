@@ -7,7 +7,11 @@ class Failure(Exception):
 
 
 class Skip(Exception):
-    """This machine cannot show the behaviour; the text says what it lacks."""
+    """This machine cannot show the behaviour; the text says what it lacks. A failure where nothing may be lacking."""
+
+
+class NoData(Skip):
+    """Data that is no part of the checkout is not there. Never a failure."""
 
 
 def expect(condition, message):
