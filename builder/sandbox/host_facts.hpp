@@ -1,0 +1,51 @@
+// What this machine can do for a step: independent answers, probed once and handed to the planners as a value, so
+// that a test can plan for a machine it does not run on (DESIGN 5). `imgbuild doctor` prints them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace imgbuild::sandbox {
+
+enum class CgroupLayout { none, v1, hybrid, v2 };
+
+struct HostFacts {
+    /// As `uname -r` says it.
+    std::string kernel_release;
+    int kernel_major = 0;
+    int kernel_minor = 0;
+    /// Effective user id 0 in the initial user namespace.
+    bool is_root = false;
+    /// Processes may make user namespaces and write an identity map of all ids.
+    bool user_namespaces = false;
+    /// overlayfs can be mounted inside a user namespace with `userxattr` and `volatile`, its lower directories
+    /// given one by one (fsconfig "lowerdir+", Linux 6.7) and its upper directory in the store.
+    bool overlay = false;
+    /// A fresh proc can be mounted inside a user and pid namespace.
+    bool mount_proc = false;
+    /// The kernel takes seccomp filters.
+    bool seccomp_filter = false;
+    CgroupLayout cgroups = CgroupLayout::none;
+    /// Where the store lies, for example "ext4", "overlay", or the magic number in hexadecimal.
+    std::string store_file_system;
+    /// The hard limit of open files that a step can be given.
+    std::uint64_t open_file_limit = 0;
+    /// Of this process; a step gets at least 0, so that the worker is not killed in its stead.
+    int oom_score_adjustment = 0;
+
+    friend bool operator==(const HostFacts&, const HostFacts&) = default;
+};
+
+/// Asks the machine. `store` is an existing directory of the store in which a scratch directory may be made for a
+/// moment. Makes short-lived children; may be called from any thread. Throws IoError only if the question itself cannot
+/// be asked (no pipe, no memory); a "no" is a value.
+HostFacts probe_host(const std::string& store);
+
+/// Throws Error ("machine.no-user-namespaces", "machine.no-overlay" …, exit code 12) with a hint for the first thing
+/// that rung 1 (root) cannot do without.
+void require_rung_one(const HostFacts& facts);
+
+/// As a JSON object, keys in fixed order, indented by two.
+std::string to_json(const HostFacts& facts);
+
+}  // namespace imgbuild::sandbox
