@@ -8,8 +8,8 @@
 // Everything that arrives is verified against the digest it was asked for. A name by tag has no digest to verify, so
 // the first answer fixes it, and a Docker-Content-Digest that says otherwise is an error.
 //
-// Transient failures (connection broken, 429, 5xx) are tried again by RetryPolicy; a download goes on where it broke.
-// Plain HTTP is spoken to loopback hosts and to those in `plain_http` only; all others get HTTPS with verified
+// Transient failures (connection broken, 408, 429, 5xx) are tried again by RetryPolicy; a download goes on where it
+// broke. Plain HTTP is spoken to loopback hosts and to those in `plain_http` only; all others get HTTPS with verified
 // certificates. Credentials are not supported yet: a 401 is "registry.unauthorized".
 //
 // Threads: all objects may be used from several threads at once. A client outlives its repositories.
@@ -19,16 +19,14 @@
 #include <imgbuild/platform.hpp>
 #include <imgbuild/reference.hpp>
 
-#include "oci/blobs.hpp"
 #include "oci/resolve.hpp"
 #include "registry/http.hpp"
+#include "registry/registry_errors.hpp"
 #include "registry/retry.hpp"
 #include "registry/url.hpp"
 
 #include <functional>
-#include <optional>
 #include <set>
-#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -41,6 +39,8 @@ struct ClientOptions {
     RetryPolicy retry;
 };
 
+enum class Accept404 { no, yes };
+
 class RegistryClient {
 public:
     /// The transport must outlive the client.
@@ -51,62 +51,23 @@ public:
     /// Throws RegistryError, CorruptData, Cancelled.
     oci::ResolvedImage resolve(const Reference& reference, const Platform& wanted, std::stop_token stop);
 
-    const ClientOptions& options() const { return options_; }
-
-    /// What a request is for; errors are told in these words.
-    struct Purpose {
-        /// "pull", "push"
-        std::string_view verb;
-        /// "manifest 'latest'", "blob sha256:…"
-        std::string what;
-        /// The registry and repository as the user knows them.
-        std::string domain;
-        std::string path;
-    };
-    /// One exchange for Repository: redirects followed, no retries. Answers below 400 are returned; with `Accept404`
-    /// a 404 is as well. Others become RegistryError.
-    enum class Accept404 { no, yes };
+    /// Where the API of `domain` is: "https://registry.example/v2/". Docker Hub's is not at docker.io.
+    Url api(std::string_view domain) const;
+    /// One exchange, without retries. Redirects are followed (at most five, for requests without a body), and
+    /// Authorization goes to no other origin. Answers below 300 are returned, with Accept404::yes a 404 as well; the
+    /// others become RegistryError (see throw_refusal()).
     HttpResponse exchange(HttpRequest request, const Purpose& purpose, Accept404 accept_404, std::stop_token stop);
-    /// Calls `attempt` until it succeeds, a failure is final, or the policy's tries are used up.
-    HttpResponse with_retries(const std::function<HttpResponse()>& attempt, std::stop_token stop) const;
+    /// Where an answer to `base` sends us. Throws RegistryError ("registry.insecure-redirect") if that would give up
+    /// TLS.
+    Url follow(const Url& base, std::string_view location) const;
+
+    const RetryPolicy& retry() const { return options_.retry; }
 
 private:
+    bool may_be_plain(const Url& url) const;
+
     HttpTransport& transport_;
     ClientOptions options_;
-};
-
-/// One repository of one registry: where blobs and manifests are read and written.
-class Repository final : public oci::BlobSource, public oci::BlobSink {
-public:
-    /// Only the reference's domain and path matter. `mount_from`: other repositories on the same registry that may
-    /// already have the blobs to be pushed (a base image's); the registry then links them instead of receiving them.
-    Repository(RegistryClient& client, const Reference& reference, std::vector<std::string> mount_from = {});
-
-    void fetch(const oci::Descriptor& blob, util::Sink& into, std::stop_token stop) override;
-
-    bool has(const oci::Descriptor& blob, std::stop_token stop) override;
-    void put(const oci::Descriptor& blob, const oci::OpenContent& open, std::stop_token stop) override;
-    void put_manifest(const oci::Descriptor& manifest, std::string_view bytes, std::span<const std::string> tags,
-                      std::stop_token stop) override;
-
-    /// A manifest or an index by tag ("latest") or digest ("sha256:…"), as it came; verified against the digest, if it
-    /// was asked for by one. `media_type` of the descriptor is the document's.
-    oci::Document fetch_manifest(std::string_view tag_or_digest, std::stop_token stop);
-
-private:
-    struct Upload;
-
-    Url endpoint(std::string_view below) const;
-    RegistryClient::Purpose purpose(std::string_view verb, std::string what) const;
-    std::optional<Url> begin_upload(const oci::Descriptor& blob, std::stop_token stop);
-    void put_tag(const oci::Descriptor& manifest, std::string_view bytes, std::string_view tag_or_digest,
-                 std::stop_token stop);
-
-    RegistryClient& client_;
-    std::string domain_;
-    std::string path_;
-    std::vector<std::string> mount_from_;
-    Url base_;
 };
 
 }  // namespace imgbuild::registry

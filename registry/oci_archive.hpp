@@ -2,8 +2,8 @@
 //
 //     util::AtomicFile file(path);
 //     util::FdSink out(file.fd(), path);
-//     OciArchiveWriter archive(out, "docker.io/library/app:1");
-//     archive.put(layer, open, stop); …; archive.put_manifest(manifest, bytes, tags, stop);
+//     OciArchiveWriter archive(out);
+//     archive.put(layer, open, stop); …; archive.put_manifest(manifest, bytes, names, stop);
 //     archive.finish();
 //     file.commit();                       // nobody sees half an archive
 //
@@ -20,33 +20,33 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace imgbuild::registry {
 
-/// Not thread-safe: a stream has one writer.
+/// Unlike other sinks not for several threads: a stream has one writer.
 class OciArchiveWriter final : public oci::BlobSink {
 public:
-    /// `out` must outlive the writer. `image_name` as for OciLayoutWriter.
-    explicit OciArchiveWriter(util::Sink& out, std::string image_name = {});
+    /// Writes the first entries. `out` must outlive the writer.
+    explicit OciArchiveWriter(util::Sink& out);
 
     /// True if it was written to this archive.
     bool has(const oci::Descriptor& blob, std::stop_token stop) override;
     /// Throws CorruptData if the content differs from the descriptor; the archive is useless then.
     void put(const oci::Descriptor& blob, const oci::OpenContent& open, std::stop_token stop) override;
+    /// `tags` may be whole names as well, see list_in_index().
     void put_manifest(const oci::Descriptor& manifest, std::string_view bytes, std::span<const std::string> tags,
                       std::stop_token stop) override;
     /// Writes index.json and the end of the tar. Must be called once, after everything else.
     void finish();
 
 private:
-    void add_file(const std::string& name, std::uint64_t size, util::Source& content, std::stop_token stop);
-    void add_directory(const std::string& name);
+    void add_text(std::string_view name, std::string_view text);
 
     util::Sink& out_;
-    std::string image_name_;
     std::set<Digest> written_;
-    std::vector<oci::Descriptor> manifests_;
+    std::vector<std::pair<oci::Descriptor, std::vector<std::string>>> manifests_;
 };
 
 }  // namespace imgbuild::registry

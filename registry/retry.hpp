@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string_view>
@@ -25,6 +26,10 @@ std::chrono::milliseconds retry_delay(const RetryPolicy& policy, int attempt,
 
 /// Reads a Retry-After header in seconds (the form with a date is rare and counts as absent).
 std::optional<std::chrono::seconds> parse_retry_after(std::string_view value);
+
+/// Calls `attempt` until it returns, fails for good (anything but a RegistryError that says Retry::yes), or the
+/// policy's tries are used up; the last failure then leaves with a frame that says how often it was tried.
+void with_retries(const RetryPolicy& policy, std::stop_token stop, const std::function<void()>& attempt);
 
 /// Throws Cancelled as soon as `stop` is asked for.
 void wait_for(std::chrono::milliseconds duration, std::stop_token stop);

@@ -1,0 +1,117 @@
+// The tar is plain ustar. Names are short and known, so the one thing that ustar cannot say is a size of 8 GiB and
+// more; then a pax header with the size stands before the entry, as every reader of today understands.
+#include "registry/oci_archive.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "oci/json_object.hpp"
+#include "registry/copy_blob.hpp"
+#include "registry/layout_format.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace imgbuild::registry {
+namespace {
+
+constexpr std::size_t kBlock = 512;
+constexpr std::uint64_t kLargestUstarSize = (std::uint64_t{1} << 33) - 1;
+
+using Block = std::array<char, kBlock>;
+
+void put_field(Block& block, std::size_t at, std::string_view text) {
+    std::copy(text.begin(), text.end(), block.begin() + static_cast<std::ptrdiff_t>(at));
+}
+
+unsigned checksum(const Block& block) {
+    return std::accumulate(block.begin(), block.end(), 0U,
+                           [](unsigned sum, char c) { return sum + static_cast<unsigned char>(c); });
+}
+
+// Fields and offsets as in POSIX.1-2017 "ustar Interchange Format". Owner 0:0, time 0.
+void write_header(util::Sink& out, std::string_view name, char type, std::string_view mode, std::uint64_t size) {
+    Block block{};
+    put_field(block, 0, name);
+    put_field(block, 100, mode);
+    put_field(block, 108, "0000000");
+    put_field(block, 116, "0000000");
+    put_field(block, 124, fmt::format("{:011o}", std::min(size, kLargestUstarSize)));
+    put_field(block, 136, "00000000000");
+    put_field(block, 148, "        ");  // the checksum counts itself as blanks
+    block[156] = type;
+    put_field(block, 257, std::string_view("ustar\00000", 8));
+    put_field(block, 148, fmt::format("{:06o}", checksum(block)));
+    block[154] = '\0';
+    out.write(std::as_bytes(std::span(block)));
+}
+
+void write_padding(util::Sink& out, std::uint64_t size) {
+    constexpr Block kZeros{};
+    const std::size_t rest = size % kBlock;
+    if (rest != 0) out.write(std::as_bytes(std::span(kZeros)).subspan(rest));
+}
+
+// "<length> size=<size>\n", where the length counts its own digits.
+std::string size_record(std::uint64_t size) {
+    const std::string body = fmt::format(" size={}\n", size);
+    std::size_t length = body.size() + 1;
+    while (fmt::formatted_size("{}", length) + body.size() != length) ++length;
+    return fmt::format("{}{}", length, body);
+}
+
+void write_file_header(util::Sink& out, std::string_view name, std::uint64_t size) {
+    if (size > kLargestUstarSize) {
+        const std::string record = size_record(size);
+        write_header(out, "pax-header", 'x', "0000644", record.size());
+        out.write(util::as_bytes(record));
+        write_padding(out, record.size());
+    }
+    write_header(out, name, '0', "0000644", size);
+}
+
+}  // namespace
+
+OciArchiveWriter::OciArchiveWriter(util::Sink& out) : out_(out) {
+    add_text(kLayoutFile, kLayoutMarker);
+    write_header(out_, "blobs/", '5', "0000755", 0);
+    write_header(out_, fmt::format("{}/", kBlobDirectory), '5', "0000755", 0);
+}
+
+void OciArchiveWriter::add_text(std::string_view name, std::string_view text) {
+    write_file_header(out_, name, text.size());
+    out_.write(util::as_bytes(text));
+    write_padding(out_, text.size());
+}
+
+bool OciArchiveWriter::has(const oci::Descriptor& blob, std::stop_token) {
+    return written_.contains(blob.digest);
+}
+
+void OciArchiveWriter::put(const oci::Descriptor& blob, const oci::OpenContent& open, std::stop_token stop) {
+    if (!written_.insert(blob.digest).second) return;
+    const auto content = open();
+    write_file_header(out_, blob_file(blob.digest), blob.size);
+    copy_blob(blob, *content, out_, fmt::format("blob {}", blob.digest.text()), stop);
+    write_padding(out_, blob.size);
+}
+
+void OciArchiveWriter::put_manifest(const oci::Descriptor& manifest, std::string_view bytes,
+                                    std::span<const std::string> tags, std::stop_token stop) {
+    put(manifest, oci::open_text(std::string(bytes)), std::move(stop));
+    manifests_.emplace_back(manifest, std::vector<std::string>(tags.begin(), tags.end()));
+}
+
+void OciArchiveWriter::finish() {
+    nlohmann::json index = empty_layout_index();
+    for (const auto& listed : manifests_) list_in_index(index, listed.first, listed.second);
+    add_text(kIndexFile, oci::canonical_json(index));
+    // Two empty blocks end an archive.
+    constexpr std::array<char, 2 * kBlock> kEnd{};
+    out_.write(std::as_bytes(std::span(kEnd)));
+}
+
+}  // namespace imgbuild::registry
