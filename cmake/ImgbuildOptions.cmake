@@ -20,6 +20,11 @@ if(IMGBUILD_SANITIZE)
   target_link_options(imgbuild_options INTERFACE -fsanitize=${IMGBUILD_SANITIZE})
 endif()
 
+# Fuzzing is led by coverage, so all rooms are instrumented; the targets bring the driver (tests/fuzz).
+if(IMGBUILD_FUZZ)
+  target_compile_options(imgbuild_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 find_program(IMGBUILD_CCACHE ccache)
 if(IMGBUILD_CCACHE AND PROJECT_IS_TOP_LEVEL)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${IMGBUILD_CCACHE}")

@@ -48,6 +48,8 @@ SOURCE_SUFFIXES = {".cpp", ".c", ".S"}
 HEADER_SUFFIXES = {".hpp", ".h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 CMAKE_SOURCE = re.compile(r'[^\s()"]+\.(?:cpp|c|S)(?=[\s()"]|$)')
+# Calls that name sources without compiling them.
+CMAKE_REMARK = re.compile(r"\b(?:set_source_files_properties|set_property|get_source_file_property)\([^)]*\)")
 CMAKE_ROOM = re.compile(r"\bimgbuild(?:::|_)([a-z]+)\b")
 CMAKE_OWN_ROOM = re.compile(r"\bimgbuild_library\(\s*([a-z]+)\b")
 
@@ -138,11 +140,13 @@ class Checker:
     # ------------------------------------------------------------ CMake
 
     def cmake_lines(self, room):
-        """(path, line number, text without comment) of every CMakeLists.txt of a room."""
+        """(path, line number, text without comments and remarks) of every CMakeLists.txt of a room."""
         for path in files_below(self.root / room):
             if path.name == "CMakeLists.txt":
-                for number, line in enumerate(path.read_text().splitlines(), 1):
-                    yield path, number, line.split("#", 1)[0]
+                text = "\n".join(line.split("#", 1)[0] for line in path.read_text().splitlines())
+                text = CMAKE_REMARK.sub(lambda call: "\n" * call.group().count("\n"), text)
+                for number, line in enumerate(text.splitlines(), 1):
+                    yield path, number, line
 
     def check_listing(self, room):
         """Each source of a room is listed once in it. tests/ may list a source again (a second executable)."""
