@@ -180,7 +180,7 @@ private:
     const Exchange& exchange_;
 };
 
-void set_policy(const OptionSetter& set, const CurlOptions& options) {
+void set_policy(const OptionSetter& set, const CurlOptions& options, const Url& url) {
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -192,6 +192,8 @@ void set_policy(const OptionSetter& set, const CurlOptions& options) {
     set(CURLOPT_BUFFERSIZE, kBufferBytes);
     set(CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
     set(CURLOPT_USERAGENT, options.user_agent.c_str());
+    // A proxy could only reach its own loopback, never ours.
+    if (is_loopback(url.host())) set(CURLOPT_NOPROXY, "*");
     if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
 }
 
@@ -259,7 +261,7 @@ HttpResponse run_curl_exchange(CurlHandles& handles, const HttpRequest& request,
     // The handle must forget our stack before it goes back to the pool.
     const util::Defer forget([&] { curl.easy_reset(handles.easy()); });
     const OptionSetter set(handles, exchange);
-    set_policy(set, options);
+    set_policy(set, options, url);
     set_method(set, request);
     set_callbacks(set, exchange);
     const std::string text = url.text();

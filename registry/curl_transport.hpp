@@ -23,7 +23,8 @@ struct CurlOptions {
 };
 
 /// Connections are kept and used again; each concurrent request has one of its own. Proxies come from the usual
-/// environment variables (http_proxy, HTTPS_PROXY, NO_PROXY …), as libcurl reads them.
+/// environment variables (http_proxy, HTTPS_PROXY, NO_PROXY …), as libcurl reads them; loopback hosts are reached
+/// without.
 class CurlTransport final : public HttpTransport {
 public:
     explicit CurlTransport(CurlOptions options = {});

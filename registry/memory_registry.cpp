@@ -101,38 +101,7 @@ std::optional<std::pair<std::string, std::string>> split_path(std::string_view p
 
 HttpResponse MemoryRegistry::send(const HttpRequest& request, std::stop_token stop) {
     if (stop.stop_requested()) throw Cancelled();
-    const Url url = parse_url(request.url);
-    Answer out;
-    {
-        const std::lock_guard lock(mutex_);
-        log_.push_back(fmt::format("{} {}{}{}", request.method, url.path, url.query.empty() ? "" : "?", url.query));
-        last_headers_ = request.headers;
-        if (url.origin() != origin_ && url.origin() != misbehaviour_.blob_origin) {
-            throw failure("registry.unknown-host", fmt::format("{}: no such host", url.origin()),
-                          RegistryError::Retry::no);
-        }
-        const auto parts = split_path(url.path);
-        if (misbehaviour_.refusals > 0) {
-            --misbehaviour_.refusals;
-            out = Answer::error(misbehaviour_.refusal_status, "UNAVAILABLE", "come back later");
-            if (!misbehaviour_.retry_after.empty()) out.headers.push_back({"Retry-After", misbehaviour_.retry_after});
-        } else if (!parts) {
-            out = Answer::error(404, "UNSUPPORTED", "no such endpoint");
-        } else if (!misbehaviour_.blob_origin.empty() && url.origin() == origin_ &&
-                   parts->second.starts_with("blobs/sha256:") && request.method == "GET") {
-            out = {
-                .status = 307, .headers = {{"Location", misbehaviour_.blob_origin + url.path}}, .body = {}, .cut = {}};
-        } else {
-            out = answer({.method = request.method,
-                          .repository = parts->first,
-                          .endpoint = parts->second,
-                          .query = parse_query(url.query),
-                          .body = read_body(request),
-                          .content_type = request.headers.find("Content-Type").value_or(""),
-                          .range = request.headers.find("Range")});
-        }
-    }
-
+    Answer out = receive(request);
     HttpResponse response{.status = out.status, .headers = {}, .text = {}};
     for (Header& header : out.headers) response.headers.add(std::move(header.name), std::move(header.value));
     util::Sink* const sink = request.on_response ? request.on_response(response) : nullptr;
@@ -147,6 +116,37 @@ HttpResponse MemoryRegistry::send(const HttpRequest& request, std::stop_token st
     }
     if (out.cut) throw failure("registry.connection-broken", "connection reset", RegistryError::Retry::yes);
     return response;
+}
+
+MemoryRegistry::Answer MemoryRegistry::receive(const HttpRequest& request) {
+    const Url url = parse_url(request.url);
+    const std::lock_guard lock(mutex_);
+    log_.push_back(fmt::format("{} {}{}{}", request.method, url.path, url.query.empty() ? "" : "?", url.query));
+    last_headers_ = request.headers;
+    if (url.origin() != origin_ && url.origin() != misbehaviour_.blob_origin) {
+        throw failure("registry.unknown-host", fmt::format("{}: no such host", url.origin()), RegistryError::Retry::no);
+    }
+    if (misbehaviour_.refusals > 0) return refuse();
+    auto parts = split_path(url.path);
+    if (!parts) return Answer::error(404, "UNSUPPORTED", "no such endpoint");
+    const bool elsewhere = !misbehaviour_.blob_origin.empty() && url.origin() == origin_;
+    if (elsewhere && parts->second.starts_with("blobs/sha256:") && request.method == "GET") {
+        return {.status = 307, .headers = {{"Location", misbehaviour_.blob_origin + url.path}}, .body = {}, .cut = {}};
+    }
+    return answer({.method = request.method,
+                   .repository = std::move(parts->first),
+                   .endpoint = std::move(parts->second),
+                   .query = parse_query(url.query),
+                   .body = read_body(request),
+                   .content_type = request.headers.find("Content-Type").value_or(""),
+                   .range = request.headers.find("Range")});
+}
+
+MemoryRegistry::Answer MemoryRegistry::refuse() {
+    --misbehaviour_.refusals;
+    Answer out = Answer::error(misbehaviour_.refusal_status, "UNAVAILABLE", "come back later");
+    if (!misbehaviour_.retry_after.empty()) out.headers.push_back({"Retry-After", misbehaviour_.retry_after});
+    return out;
 }
 
 MemoryRegistry::Answer MemoryRegistry::answer(const Call& call) {

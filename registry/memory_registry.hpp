@@ -73,6 +73,8 @@ private:
     struct Call;
     struct Answer;
 
+    Answer receive(const HttpRequest& request);
+    Answer refuse();
     Answer answer(const Call& call);
     Answer serve_blob(const Call& call, const std::string& digest);
     Answer begin_upload(const Call& call);

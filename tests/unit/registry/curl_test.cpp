@@ -3,15 +3,19 @@
 #include <imgbuild/error.hpp>
 
 #include "registry/client.hpp"
+#include "registry/oci_archive.hpp"
 #include "registry/oci_layout.hpp"
 #include "registry/repository.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/registry/docker_registry.hpp"
 #include "tests/unit/registry/raw_server.hpp"
 #include "tests/unit/registry/sample_image.hpp"
+#include "util/defer.hpp"
+#include "util/files.hpp"
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -105,6 +109,50 @@ TEST_CASE("skopeo copies a layout that we wrote into a registry, and we pull it"
     RegistryClient client(transport, {});
     const oci::ResolvedImage pulled = client.resolve(Reference::parse(server->domain() + "/copied:1"), kAmd64, {});
     CHECK(pulled.config.diff_ids == oci::parse_image_config(image.config_bytes).diff_ids);
+}
+
+TEST_CASE("skopeo reads an archive that we wrote") {
+    if (!run("skopeo --version")) {
+        WARN("skipped: skopeo is not installed");
+        return;
+    }
+    const util::TempDir directory(std::filesystem::temp_directory_path().string(), "imgbuild-archive-");
+    const std::string path = directory.path() + "/image.tar";
+    {
+        util::AtomicFile file(path);
+        util::FdSink out(file.fd(), path);
+        OciArchiveWriter archive(out);
+        const std::vector<std::string> name{"docker.io/library/app:1"};
+        SampleImage(std::string(1024, '\0')).push_to(archive, name);
+        archive.finish();
+        file.commit();
+    }
+    CHECK(run("skopeo inspect oci-archive:" + path + ":1"));
+    CHECK(run("skopeo copy oci-archive:" + path + " dir:" + directory.path() + "/copy"));
+}
+
+TEST_CASE("a proxy of the environment is not asked for loopback hosts") {
+    ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+    const util::Defer restore([] { ::unsetenv("http_proxy"); });
+    CurlTransport transport;
+    const RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    HttpRequest request;
+    request.url = server.url();
+    CHECK(transport.send(request, {}).text == "ok");
+}
+
+TEST_CASE("interim answers and trailers do not confuse the real answer") {
+    CurlTransport transport;
+    const RawServer server(
+        "HTTP/1.1 103 Early Hints\r\nX-A: early\r\n\r\nHTTP/1.1 200 OK\r\nX-A: late\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n"
+        "2\r\nok\r\n0\r\nX-T: trailer\r\n\r\n");
+    HttpRequest request;
+    request.url = server.url();
+    const HttpResponse response = transport.send(request, {});
+    CHECK(response.text == "ok");
+    CHECK(response.headers.find("x-a") == "late");
+    CHECK_FALSE(response.headers.find("X-T"));
 }
 
 TEST_CASE("each way of not reaching a registry has its own code") {
