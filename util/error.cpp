@@ -36,6 +36,7 @@ std::string code_of(int error_number) {
             return "io.not-found";
         case EACCES:
         case EPERM:
+        case EROFS:
             return "io.permission";
         default:
             return "io.failed";

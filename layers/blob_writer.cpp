@@ -1,0 +1,79 @@
+#include "layers/store.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "layers/store_access.hpp"
+#include "util/assert.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <cstdio>
+
+namespace imgbuild::layers {
+
+// Holds the lease as well, so that its directory is there for as long as somebody writes in it.
+struct BlobWriter::State {
+    explicit State(std::shared_ptr<LeaseHold> lease)
+        : hold(std::move(lease)),
+          path(hold->directory() + "/blob-" + random_name()),
+          fd(util::open_path(path, O_WRONLY | O_CREAT | O_EXCL, 0644)),
+          file(fd.get(), path),
+          hash(&file) {}
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    // After publication the name is free, and this finds nothing. What stays goes with the lease's directory.
+    ~State() { ::unlink(path.c_str()); }
+
+    std::shared_ptr<LeaseHold> hold;
+    std::string path;
+    util::Fd fd;
+    util::FdSink file;
+    util::HashingSink hash;
+};
+
+BlobWriter::BlobWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+BlobWriter::BlobWriter(BlobWriter&&) noexcept = default;
+BlobWriter::~BlobWriter() = default;
+
+BlobWriter Lease::begin_blob() {
+    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold));
+}
+
+void BlobWriter::write(std::span<const std::byte> bytes) {
+    state_->hash.write(bytes);
+}
+
+namespace {
+
+void check_expected(const BlobInfo& made, const std::optional<BlobInfo>& expected) {
+    if (!expected || made == *expected) return;
+    throw CorruptData("a blob on its way into the store",
+                      fmt::format("{} ({} bytes)", expected->digest.text(), expected->size),
+                      fmt::format("{} ({} bytes)", made.digest.text(), made.size));
+}
+
+}  // namespace
+
+BlobInfo BlobWriter::commit(const std::optional<BlobInfo>& expected) {
+    // Taken out, so that the file goes when we leave.
+    const std::unique_ptr<State> state = std::move(state_);
+    IMGBUILD_ASSERT(state != nullptr);
+    const BlobInfo made{.digest = state->hash.digest(), .size = state->hash.size()};
+    check_expected(made, expected);
+    if (const auto known = state->hold->find_blob(made.digest)) return *known;
+
+    StoreData& store = state->hold->store();
+    // A file that is there by now is the same blob, or one without a row; the rename is right over both. If the commit
+    // fails after it, the next sweep finds a blob without a row.
+    store.index().write([&](Tables& tables) {
+        tables.put_blob(made);
+        tables.pin_blob(state->hold->name(), made.digest);
+        util::check(::rename(state->path.c_str(), store.blob_path(made.digest).c_str()), "put into place",
+                    store.blob_path(made.digest));
+    });
+    return made;
+}
+
+}  // namespace imgbuild::layers

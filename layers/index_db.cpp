@@ -1,0 +1,99 @@
+#include "layers/index_db.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+namespace imgbuild::layers {
+namespace {
+
+constexpr std::int64_t kSchemaVersion = 1;
+
+// `seq` orders rows by birth and is never used twice (AUTOINCREMENT), which sync_point() needs.
+constexpr const char* kSchema = R"sql(
+CREATE TABLE layers (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    diff_id BLOB,
+    tar_size INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    synced INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    last_used INTEGER NOT NULL);
+CREATE INDEX layers_by_diff_id ON layers (diff_id);
+CREATE TABLE keys (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL UNIQUE,
+    layer_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    slot TEXT NOT NULL,
+    ingredients TEXT NOT NULL,
+    created INTEGER NOT NULL);
+CREATE INDEX keys_by_slot ON keys (slot, seq);
+CREATE INDEX keys_by_layer ON keys (layer_id);
+CREATE TABLE blobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    synced INTEGER NOT NULL,
+    last_used INTEGER NOT NULL);
+CREATE TABLE forms (
+    diff_id BLOB NOT NULL,
+    codec_id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    media_type TEXT NOT NULL,
+    PRIMARY KEY (diff_id, codec_id)) WITHOUT ROWID;
+CREATE TABLE images (
+    id BLOB PRIMARY KEY,
+    config BLOB NOT NULL,
+    diff_ids BLOB NOT NULL,
+    created INTEGER NOT NULL,
+    size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE names (
+    name TEXT PRIMARY KEY,
+    image_id BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX names_by_image ON names (image_id);
+CREATE TABLE checksums (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    mtime INTEGER NOT NULL,
+    ctime INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    last_used INTEGER NOT NULL,
+    PRIMARY KEY (device, inode)) WITHOUT ROWID;
+CREATE TABLE pins (
+    lease TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    object NOT NULL,
+    PRIMARY KEY (lease, kind, object)) WITHOUT ROWID;
+CREATE INDEX pins_by_object ON pins (kind, object);
+)sql";
+
+void refuse_newer(std::int64_t version, const std::string& path) {
+    if (version <= kSchemaVersion) return;
+    throw Error({.code = "store.too-new",
+                 .message = fmt::format("the store's index {} has format {}, and this imgbuild knows only up to {}",
+                                        util::quote(path), version, kSchemaVersion),
+                 .hint = "use the later imgbuild that made it, or another store: set IMGBUILD_ROOT or --root",
+                 .where = {}});
+}
+
+}  // namespace
+
+// Opening is serialised between processes by the caller's lock (store_data.cpp): the change to WAL needs the file for
+// itself alone and does not always wait for it.
+Index::Index(const std::string& path, std::string boot_id) : database_(path), boot_id_(std::move(boot_id)) {
+    refuse_newer(database_.query_integer("PRAGMA user_version"), path);
+    database_.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    write([&](Tables&) {
+        if (database_.query_integer("PRAGMA user_version") != 0) return;
+        database_.execute(kSchema);
+        database_.execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
+    });
+}
+
+}  // namespace imgbuild::layers

@@ -1,0 +1,200 @@
+// Tables of the index that speak of objects: layers, keys, blobs, forms, pins.
+#include "layers/index_db.hpp"
+#include "layers/store_data.hpp"
+
+namespace imgbuild::layers {
+
+void Tables::insert_layer(const LayerId& id, const LayerFacts& facts) {
+    auto statement = db_.prepare(
+        "INSERT INTO layers (id, diff_id, tar_size, boot_id, synced, created, last_used)"
+        " VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)");
+    statement.bind(id.text());
+    if (facts.diff_id) {
+        statement.bind(facts.diff_id->digest());
+    } else {
+        statement.bind_null();
+    }
+    statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(now_ns()).run();
+}
+
+std::optional<LayerRow> Tables::first_layer(sqlite::Statement& statement) {
+    if (!statement.next()) return std::nullopt;
+    LayerRow row;
+    row.id = LayerId(statement.text(0));
+    if (!statement.is_null(1)) row.facts.diff_id = DiffId(statement.digest(1));
+    row.facts.tar_size = static_cast<std::uint64_t>(statement.integer(2));
+    row.trusted = statement.integer(3) != 0;
+    return row;
+}
+
+std::optional<LayerRow> Tables::layer(const LayerId& id) {
+    auto statement = db_.prepare("SELECT id, diff_id, tar_size, synced OR boot_id = ?2 FROM layers WHERE id = ?1");
+    statement.bind(id.text()).bind(boot_id_);
+    return first_layer(statement);
+}
+
+std::optional<LayerRow> Tables::layer_of_key(const Digest& key) {
+    auto statement = db_.prepare(
+        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2 FROM layers"
+        " WHERE id = (SELECT layer_id FROM keys WHERE key = ?1)");
+    statement.bind(key).bind(boot_id_);
+    return first_layer(statement);
+}
+
+std::optional<LayerRow> Tables::layer_of_diff_id(const DiffId& diff_id) {
+    auto statement = db_.prepare(
+        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2 FROM layers WHERE diff_id = ?1 ORDER BY seq DESC");
+    statement.bind(diff_id.digest()).bind(boot_id_);
+    return first_layer(statement);
+}
+
+void Tables::drop_layer(const LayerId& id) {
+    db_.prepare("DELETE FROM keys WHERE layer_id = ?").bind(id.text()).run();
+    db_.prepare("DELETE FROM layers WHERE id = ?").bind(id.text()).run();
+}
+
+bool Tables::set_diff_id(const LayerId& id, const DiffId& diff_id, std::uint64_t tar_size) {
+    return db_.prepare("UPDATE layers SET diff_id = ?, tar_size = ? WHERE id = ?")
+               .bind(diff_id.digest())
+               .bind(static_cast<std::int64_t>(tar_size))
+               .bind(id.text())
+               .run() != 0;
+}
+
+bool Tables::use_layer(const LayerId& id) {
+    // What another boot wrote and we just verified came from the disk, so it is as good as synced.
+    return db_.prepare("UPDATE layers SET last_used = ?, synced = synced OR boot_id <> ? WHERE id = ?")
+               .bind(now_ns())
+               .bind(boot_id_)
+               .bind(id.text())
+               .run() != 0;
+}
+
+void Tables::put_key(const KeyRecord& record, const LayerId& id) {
+    db_.prepare(
+           "INSERT OR REPLACE INTO keys (key, layer_id, kind, slot, ingredients, created) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(record.key)
+        .bind(id.text())
+        .bind(record.kind)
+        .bind(record.slot)
+        .bind(record.ingredients)
+        .bind(now_ns())
+        .run();
+}
+
+std::vector<KeyRecord> Tables::key_records(std::string_view slot, std::size_t limit) {
+    auto statement =
+        db_.prepare("SELECT key, kind, slot, ingredients FROM keys WHERE slot = ? ORDER BY seq DESC LIMIT ?");
+    statement.bind(slot).bind(static_cast<std::int64_t>(limit));
+    std::vector<KeyRecord> out;
+    while (statement.next()) {
+        out.push_back({.key = statement.digest(0),
+                       .kind = statement.text(1),
+                       .slot = statement.text(2),
+                       .ingredients = statement.text(3)});
+    }
+    return out;
+}
+
+void Tables::put_blob(const BlobInfo& blob) {
+    db_.prepare("INSERT OR REPLACE INTO blobs (digest, size, boot_id, synced, last_used) VALUES (?, ?, ?, 0, ?)")
+        .bind(blob.digest)
+        .bind(static_cast<std::int64_t>(blob.size))
+        .bind(boot_id_)
+        .bind(now_ns())
+        .run();
+}
+
+std::optional<BlobRow> Tables::blob(const Digest& digest) {
+    auto statement = db_.prepare("SELECT size, synced OR boot_id = ?2 FROM blobs WHERE digest = ?1");
+    if (!statement.bind(digest).bind(boot_id_).next()) return std::nullopt;
+    return BlobRow{.blob = {.digest = digest, .size = static_cast<std::uint64_t>(statement.integer(0))},
+                   .trusted = statement.integer(1) != 0};
+}
+
+void Tables::drop_blob(const Digest& digest) {
+    db_.prepare("DELETE FROM blobs WHERE digest = ?").bind(digest).run();
+}
+
+void Tables::use_blob(const Digest& digest) {
+    db_.prepare("UPDATE blobs SET last_used = ?, synced = synced OR boot_id <> ? WHERE digest = ?")
+        .bind(now_ns())
+        .bind(boot_id_)
+        .bind(digest)
+        .run();
+}
+
+void Tables::put_form(const DiffId& diff_id, const BlobForm& form) {
+    db_.prepare("INSERT OR REPLACE INTO forms (diff_id, codec_id, digest, media_type) VALUES (?, ?, ?, ?)")
+        .bind(diff_id.digest())
+        .bind(form.codec_id)
+        .bind(form.blob.digest)
+        .bind(form.media_type)
+        .run();
+}
+
+std::vector<BlobForm> Tables::forms(const DiffId& diff_id, std::string_view codec_id) {
+    auto statement = db_.prepare(
+        "SELECT codec_id, forms.digest, size, media_type FROM forms JOIN blobs ON blobs.digest = forms.digest"
+        " WHERE diff_id = ?1 AND (?2 = '' OR codec_id = ?2) ORDER BY codec_id <> 'pulled', codec_id");
+    statement.bind(diff_id.digest()).bind(codec_id);
+    std::vector<BlobForm> out;
+    while (statement.next()) {
+        out.push_back(
+            {.blob = {.digest = statement.digest(1), .size = static_cast<std::uint64_t>(statement.integer(2))},
+             .media_type = statement.text(3),
+             .codec_id = statement.text(0)});
+    }
+    return out;
+}
+
+void Tables::pin_layer(std::string_view lease, const LayerId& id) {
+    db_.prepare("INSERT OR IGNORE INTO pins (lease, kind, object) VALUES (?, 'layer', ?)")
+        .bind(lease)
+        .bind(id.text())
+        .run();
+}
+
+void Tables::pin_blob(std::string_view lease, const Digest& digest) {
+    db_.prepare("INSERT OR IGNORE INTO pins (lease, kind, object) VALUES (?, 'blob', ?)")
+        .bind(lease)
+        .bind(digest)
+        .run();
+}
+
+bool Tables::is_layer_pinned(const LayerId& id) {
+    return db_.prepare("SELECT 1 FROM pins WHERE kind = 'layer' AND object = ?").bind(id.text()).next();
+}
+
+bool Tables::is_blob_pinned(const Digest& digest) {
+    return db_.prepare("SELECT 1 FROM pins WHERE kind = 'blob' AND object = ?").bind(digest).next();
+}
+
+std::vector<std::string> Tables::pinning_leases() {
+    auto statement = db_.prepare("SELECT DISTINCT lease FROM pins");
+    std::vector<std::string> out;
+    while (statement.next()) out.push_back(statement.text(0));
+    return out;
+}
+
+void Tables::drop_pins(std::string_view lease) {
+    db_.prepare("DELETE FROM pins WHERE lease = ?").bind(lease).run();
+}
+
+SyncPoint Tables::sync_point() {
+    return {.layers = db_.query_integer("SELECT max(seq) FROM layers"),
+            .blobs = db_.query_integer("SELECT max(seq) FROM blobs")};
+}
+
+void Tables::mark_synced(const SyncPoint& point) {
+    db_.prepare("UPDATE layers SET synced = 1 WHERE synced = 0 AND boot_id = ? AND seq <= ?")
+        .bind(boot_id_)
+        .bind(point.layers)
+        .run();
+    db_.prepare("UPDATE blobs SET synced = 1 WHERE synced = 0 AND boot_id = ? AND seq <= ?")
+        .bind(boot_id_)
+        .bind(point.blobs)
+        .run();
+}
+
+}  // namespace imgbuild::layers

@@ -1,0 +1,157 @@
+#include "layers/store.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "layers/store_access.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+namespace imgbuild::layers {
+
+Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Store::~Store() = default;
+
+std::shared_ptr<Store> Store::open(const std::string& root) {
+    std::error_code error;
+    std::string path = std::filesystem::absolute(root, error).lexically_normal().string();
+    if (error || root.empty()) throw IoError("open the store", root, error ? error.value() : ENOENT);
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    auto data = std::make_shared<StoreData>(std::move(path));
+    sweep(*data);
+    return std::shared_ptr<Store>(new Store(std::make_unique<State>(std::move(data))));
+}
+
+std::string Store::default_root(const std::function<std::optional<std::string>(const char*)>& environment, uid_t uid) {
+    // An empty variable counts as none, as the XDG specification has it for its own.
+    const auto value = [&](const char* name) { return environment(name).value_or(""); };
+    if (std::string root = value("IMGBUILD_ROOT"); !root.empty()) return root;
+    if (uid == 0) return "/var/lib/imgbuild";
+    // The same specification has relative paths ignored.
+    if (const std::string data = value("XDG_DATA_HOME"); data.starts_with('/')) return data + "/imgbuild";
+    if (const std::string home = value("HOME"); home.starts_with('/')) return home + "/.local/share/imgbuild";
+    throw UsageError({.code = "usage.no-store",
+                      .message = "there is no place for the store: HOME is not set",
+                      .hint = "set IMGBUILD_ROOT or --root",
+                      .where = {}});
+}
+
+const std::string& Store::root() const {
+    return state_->data->root();
+}
+
+Lease Store::begin_lease() {
+    return Lease(std::make_unique<Lease::State>(std::make_shared<LeaseHold>(state_->data)));
+}
+
+namespace {
+
+constexpr std::size_t kShortestPrefix = 4;
+constexpr std::size_t kDigestDigits = 64;
+
+// "beef" as "beef000…" or "beeffff…": the first and the last digest that begin so.
+std::optional<Digest> complete(std::string_view prefix, char filler) {
+    std::string text = "sha256:" + std::string(prefix);
+    text.resize(std::string_view("sha256:").size() + kDigestDigits, filler);
+    return Digest::parse(text);
+}
+
+std::optional<Digest> find_by_prefix(Tables& tables, std::string_view text) {
+    std::string_view prefix = text;
+    if (prefix.starts_with("sha256:")) prefix.remove_prefix(7);
+    if (prefix.size() < kShortestPrefix || prefix.size() > kDigestDigits) return std::nullopt;
+    const auto first = complete(prefix, '0');
+    const auto last = complete(prefix, 'f');
+    if (!first || !last) return std::nullopt;
+    const auto ids = tables.image_ids(*first, *last, 2);
+    if (ids.empty()) return std::nullopt;
+    if (ids.size() > 1) {
+        throw UsageError({.code = "usage.ambiguous-image",
+                          .message = fmt::format("the ids of several images begin with {}", util::quote(prefix)),
+                          .hint = "give more digits of the id",
+                          .where = {}});
+    }
+    return ids.front();
+}
+
+}  // namespace
+
+std::optional<ImageRecord> Store::find_image(std::string_view name_or_id) {
+    return state_->data->index().read([&](Tables& tables) -> std::optional<ImageRecord> {
+        auto id = tables.image_of_name(name_or_id);
+        if (!id) id = find_by_prefix(tables, name_or_id);
+        return id ? tables.image(*id) : std::nullopt;
+    });
+}
+
+std::vector<ImageRecord> Store::list_images() {
+    return state_->data->index().read([](Tables& tables) {
+        std::vector<ImageRecord> out;
+        for (const Digest& id : tables.all_images()) {
+            // Another process may have removed it since.
+            if (auto image = tables.image(id)) out.push_back(std::move(*image));
+        }
+        return out;
+    });
+}
+
+void Store::tag(const Digest& image, const std::string& name) {
+    state_->data->index().write([&](Tables& tables) {
+        if (!tables.has_image(image)) {
+            throw Error({.code = "store.unknown-image",
+                         .message = fmt::format("the store has no image {}", image.text()),
+                         .hint = {},
+                         .where = {}});
+        }
+        tables.put_name(name, image);
+    });
+}
+
+std::vector<std::optional<Digest>> Store::find_checksums(const std::vector<FileFingerprint>& files) {
+    return state_->data->index().write([&](Tables& tables) {
+        std::vector<std::optional<Digest>> out;
+        out.reserve(files.size());
+        for (const FileFingerprint& file : files) out.push_back(tables.checksum(file));
+        return out;
+    });
+}
+
+namespace {
+
+// Would a change made after `read_at` have left another ctime or mtime? The kernel stamps files with the time of its
+// last tick, up to 10 ms ago (CONFIG_HZ=100), and file systems may cut that to 10 ms of their own; so a change at
+// `read_at` can carry a stamp that is 20 ms older. Where stamps are whole seconds (or even ones, as on FAT) it can be 2
+// s older. One sees such file systems by the nanoseconds of ctime, which unlike mtime nobody can set: if a fine one
+// shows zero by chance, the file is merely read once more.
+bool would_show_a_change(const FileFingerprint& file, std::int64_t read_at) {
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    constexpr std::int64_t kTick = 20'000'000;
+    const std::int64_t margin = file.ctime % kSecond == 0 ? kTick + 2 * kSecond : kTick;
+    return std::max(file.mtime, file.ctime) < read_at - margin;
+}
+
+}  // namespace
+
+void Store::remember_checksums(const std::vector<std::pair<FileFingerprint, Digest>>& files, std::int64_t read_at) {
+    state_->data->index().write([&](Tables& tables) {
+        for (const auto& file : files) {
+            if (would_show_a_change(file.first, read_at)) tables.put_checksum(file.first, file.second);
+        }
+    });
+}
+
+// What is published while syncfs() runs may or may not be on the disk afterwards; hence the point, taken before.
+void Store::sync() {
+    StoreData& data = *state_->data;
+    const SyncPoint point = data.index().read([](Tables& tables) { return tables.sync_point(); });
+    util::check(::syncfs(data.directory()), "sync the file system of", data.root());
+    data.index().write([&](Tables& tables) { tables.mark_synced(point); });
+}
+
+}  // namespace imgbuild::layers
