@@ -7,8 +7,8 @@
 // A plan is a list of operations that are carried out in order, by three processes one after the other:
 //
 //   outer     begins in the worker's namespaces, up to StartInit, then exits;
-//   init      PID 1 of the step: from StartInit on; makes the root and enters it; at StartCommand it forks and stays to
-//   reap; command   gives up what the command must not have, and becomes it with Execute, the last operation.
+//   init      PID 1 of the step: from StartInit on; makes the root and enters it; forks at StartCommand and stays to
+//   reap command   gives up what the command must not have, and becomes it with Execute, the last operation
 //
 // Paths called `target` are absolute paths of the step, resolved below its root; other paths are this machine's.
 #pragma once
@@ -251,13 +251,20 @@ struct Execute {
     }
 };
 
+/// Leaves the worker's session keyring for an empty one.
+template <class Form>
+struct NewKeyring {
+    static constexpr auto kName = "new-keyring";
+    static void fields(auto&, auto&&) {}
+};
+
 /// All of them; the position (from 0) is the code on the wire, so new ones go to the end.
 template <template <class...> class Collect, class Form>
-using All =
-    Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
-            SetHostname<Form>, RaiseLoopback<Form>, MountOverlay<Form>, MountScratch<Form>, AttachRoot<Form>,
-            MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
-            MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
-            ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>, Execute<Form>>;
+using All = Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
+                    SetHostname<Form>, RaiseLoopback<Form>, MountOverlay<Form>, MountScratch<Form>, AttachRoot<Form>,
+                    MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
+                    MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
+                    ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>,
+                    Execute<Form>, NewKeyring<Form>>;
 
 }  // namespace imgbuild::sandbox::op

@@ -57,7 +57,4 @@ std::string encode_plan(const SandboxPlan& plan);
 /// The reverse, without the reasons. Throws CorruptData.
 SandboxPlan decode_plan(std::string_view bytes);
 
-/// The kernel's words for an operation that failed, for messages: "mount overlay on".
-std::string describe(const Operation& operation);
-
 }  // namespace imgbuild::sandbox

@@ -1,0 +1,17 @@
+// The system calls that a step cannot make.
+#pragma once
+
+#include <string>
+
+namespace imgbuild::sandbox {
+
+/// The default filter for this machine's architecture and those that it runs besides, as BPF instructions. Takes a few
+/// milliseconds; one result serves all steps. Throws Error ("machine.no-seccomp").
+///
+/// It shuts what docker's default shuts for a container without further capabilities: other namespaces, mounts,
+/// modules, kexec, bpf, perf, keys, clocks, swap, io_uring, userfaultfd … fail with EPERM (clone3 with ENOSYS, so that
+/// libraries fall back to clone, whose flags a filter can see), and so does everything newer than this libseccomp
+/// knows, with ENOSYS.
+std::string compile_default_filter();
+
+}  // namespace imgbuild::sandbox

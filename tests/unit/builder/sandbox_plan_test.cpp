@@ -1,0 +1,156 @@
+#include "builder/sandbox/plan.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "builder/sandbox/seccomp_profile.hpp"
+#include "builder/sandbox/wire.hpp"
+#include "tests/support/catch.hpp"
+#include "util/fd.hpp"
+#include "util/files.hpp"
+
+using namespace imgbuild;
+using namespace imgbuild::sandbox;
+
+namespace {
+
+HostFacts facts() {
+    return {.kernel_release = "6.18.0",
+            .kernel_major = 6,
+            .kernel_minor = 18,
+            .is_root = true,
+            .user_namespaces = true,
+            .overlay = true,
+            .mount_proc = true,
+            .seccomp_filter = true,
+            .cgroups = CgroupLayout::v2,
+            .store_file_system = "ext4",
+            .open_file_limit = 1048576,
+            .oom_score_adjustment = 0};
+}
+
+StepSpec plain() {
+    StepSpec spec;
+    spec.args = {"/bin/sh", "-c", "make"};
+    spec.env = {"PATH=/usr/bin:/bin"};
+    spec.lowers = {"/store/layers/b", "/store/layers/a"};
+    spec.upper = "/store/tmp/1/upper";
+    spec.work = "/store/tmp/1/work";
+    return spec;
+}
+
+StepSpec rich() {
+    StepSpec spec = plain();
+    spec.workdir = "/src";
+    spec.uid = 1000;
+    spec.gid = 1001;
+    spec.groups = {27, 44};
+    spec.network = NetworkMode::none;
+    spec.resolv_conf = "nameserver 10.0.0.1\n";
+    spec.hosts = "127.0.0.1 localhost\n";
+    spec.mounts = {
+        BindMount{.source = "/store/layers/c/src", .target = "/src"},
+        BindMount{.source = "/store/x", .target = "/x", .access = Access::read_write, .kind = NodeKind::file},
+        TmpfsMount{.target = "/tmp", .size = 1048576, .mode = 01777}};
+    return spec;
+}
+
+void check_golden(const std::string& name, const std::string& actual) {
+    const std::string path = "testdata/sandbox/" + name;
+    if (std::getenv("IMGBUILD_ACCEPT") != nullptr) {
+        util::AtomicFile file(path);
+        file.write(actual);
+        file.commit();
+        FAIL("golden rewritten: " << path);
+    }
+    CHECK(actual == util::read_file(path, std::size_t{1} << 20U));
+}
+
+}  // namespace
+
+TEST_CASE("the plan of a plain step prints as its golden") {
+    check_golden("plain.json", to_json(plan_sandbox(plain(), facts())));
+}
+
+TEST_CASE("the plan of a step with everything prints as its golden") {
+    check_golden("rich.json", to_json(plan_sandbox(rich(), facts())));
+}
+
+TEST_CASE("limits are lowered to what the machine gives") {
+    HostFacts small = facts();
+    small.open_file_limit = 20000;
+    const SandboxPlan plan = plan_sandbox(plain(), small);
+    const auto& limit = std::get<op::SetLimit<Owned>>(plan.operations.front().action);
+    CHECK(limit.soft == 20000);
+    CHECK(limit.hard == 20000);
+}
+
+TEST_CASE("the step is never less killable than the worker") {
+    const auto [worker, step] = GENERATE(table<int, std::uint32_t>({{-900, 0}, {0, 0}, {300, 300}}));
+    HostFacts host = facts();
+    host.oom_score_adjustment = worker;
+    const std::uint32_t expected = step;
+    for (const Operation& operation : plan_sandbox(plain(), host).operations) {
+        if (const auto* score = std::get_if<op::SetOomScore<Owned>>(&operation.action)) CHECK(score->value == expected);
+    }
+}
+
+TEST_CASE("the bounding set is docker's default") {
+    CHECK(default_capabilities() == 0xa80425fb);
+}
+
+TEST_CASE("every operation says why") {
+    for (const Operation& operation : plan_sandbox(rich(), facts()).operations) CHECK_FALSE(operation.why.empty());
+}
+
+TEST_CASE("a plan comes back from the wire as it was") {
+    SandboxPlan plan = plan_sandbox(rich(), facts());
+    for (Operation& operation : plan.operations) {
+        operation.why.clear();
+        if (auto* filter = std::get_if<op::InstallFilter<Owned>>(&operation.action))
+            filter->program = std::string("\0\1\2", 3);
+    }
+    const std::string bytes = encode_plan(plan);
+    const SandboxPlan decoded = decode_plan(bytes);
+    CHECK(to_json(decoded) == to_json(plan));
+    CHECK(encode_plan(decoded) == bytes);
+}
+
+TEST_CASE("a cut or altered plan is corrupt data and never read beyond its end") {
+    const std::string bytes = encode_plan(plan_sandbox(plain(), facts()));
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        // A copy of its own, so that the address sanitizer sees a read beyond it.
+        const std::string cut(bytes, 0, size);
+        CHECK_THROWS_AS(decode_plan(cut), CorruptData);
+    }
+    CHECK_THROWS_AS(decode_plan(bytes + "x"), CorruptData);
+    std::string other_version = bytes;
+    other_version[4] = 99;
+    CHECK_THROWS_AS(decode_plan(other_version), CorruptData);
+    std::string unknown_operation = bytes;
+    unknown_operation[12] = 99;
+    CHECK_THROWS_AS(decode_plan(unknown_operation), CorruptData);
+}
+
+TEST_CASE("a spec that cannot be carried out is refused by name") {
+    const auto broken = [](auto change) {
+        StepSpec spec = plain();
+        change(spec);
+        return spec;
+    };
+    CHECK_THROWS_WITH(plan_sandbox(broken([](StepSpec& s) { s.args.clear(); }), facts()), "a step has no command");
+    CHECK_THROWS_WITH(plan_sandbox(broken([](StepSpec& s) { s.lowers.clear(); }), facts()),
+                      "a step has no root file system");
+    CHECK_THROWS_WITH(plan_sandbox(broken([](StepSpec& s) { s.workdir = "src"; }), facts()),
+                      "working directory of a step is no absolute path: 'src'");
+    CHECK_THROWS_AS(plan_sandbox(broken([](StepSpec& s) { s.env = {std::string("A=\0b", 4)}; }), facts()), UsageError);
+}
+
+TEST_CASE("the default filter is whole instructions within the kernel's limit") {
+    const std::string program = compile_default_filter();
+    CHECK(program.size() % 8 == 0);
+    CHECK(program.size() / 8 <= 4096);
+    CHECK(program.size() / 8 > 50);
+}
