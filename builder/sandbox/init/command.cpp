@@ -1,0 +1,179 @@
+#include "builder/sandbox/init/command.hpp"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <initializer_list>
+
+namespace imgbuild::sandbox::init {
+namespace {
+
+constexpr int kNotFound = 127;
+constexpr int kNotExecutable = 126;
+
+/// Memory for the command's vectors; given back by exec.
+template <class Element>
+Element* allocate(const State& state, std::size_t count) {
+    void* memory =
+        mmap(nullptr, (count + 1) * sizeof(Element), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) fail(state, "allocate memory for", "the command's arguments");
+    return static_cast<Element*>(memory);
+}
+
+/// A vector as execve() wants it, ended by a null pointer.
+const char** make_vector(const State& state, const wire::TextList& list) {
+    const char** vector = allocate<const char*>(state, list.count());
+    std::size_t next = 0;
+    list.each([&](wire::Text text) { vector[next++] = text.data; });
+    return vector;
+}
+
+void execute(const char* path, const char** args, const char** env) {
+    syscall(SYS_execve, path, args, env);
+}
+
+const char* find_variable(const char** env, const char* name) {
+    const std::size_t length = std::strlen(name);
+    for (; *env != nullptr; ++env) {
+        if (std::strncmp(*env, name, length) == 0 && (*env)[length] == '=') return *env + length + 1;
+    }
+    return nullptr;
+}
+
+/// Tries `name` in each directory of `search`; returns the errno that tells the user most.
+int execute_in_path(const char* search, const char** args, const char** env) {
+    int reason = ENOENT;
+    while (true) {
+        const char* end = strchrnul(search, ':');
+        const auto length = static_cast<int>(end - search);
+        char path[4096];
+        // An empty entry is the working directory, as for every shell.
+        const int size =
+            std::snprintf(path, sizeof(path), "%.*s%s%s", length, search, length == 0 ? "./" : "/", args[0]);
+        if (size > 0 && static_cast<std::size_t>(size) < sizeof(path)) {
+            execute(path, args, env);
+            if (errno != ENOENT && errno != ENOTDIR && reason == ENOENT) reason = errno;
+            // It is there, so what is missing is its interpreter.
+            if (errno == ENOENT && access(path, F_OK) == 0) return ENOENT;
+        }
+        if (*end == '\0') return reason;
+        search = end + 1;
+    }
+}
+
+const char* explain(int reason, bool exists) {
+    switch (reason) {
+        case ENOENT:
+            return exists ? "it exists, but its interpreter or dynamic loader does not" : "not found";
+        case ENOTDIR:
+            return "not found";
+        case EACCES:
+            return "permission denied";
+        case ENOEXEC:
+            return "not a program for this machine, and not a script that begins with '#!'";
+        default:
+            return std::strerror(reason);
+    }
+}
+
+[[noreturn]] void give_up(const char* program, int reason) {
+    const bool by_path = std::strchr(program, '/') != nullptr;
+    const bool exists = by_path && access(program, F_OK) == 0;
+    char line[1024];
+    const int size = std::snprintf(line, sizeof(line), "imgbuild: cannot execute '%.700s': %s%s\n", program,
+                                   explain(reason, exists), !by_path && reason == ENOENT ? " in PATH" : "");
+    [[maybe_unused]] const auto written = write(STDERR_FILENO, line, static_cast<std::size_t>(size));
+    _exit(reason == ENOENT || reason == ENOTDIR ? kNotFound : kNotExecutable);
+}
+
+/// A command that is not root could not open /dev/stdout otherwise, as the worker made the pipes.
+void give_output_to(const State& state, std::uint32_t uid, std::uint32_t gid) {
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+        struct stat status {};
+        check(state, fstat(fd, &status), "stat", "the output pipe");
+        if (S_ISFIFO(status.st_mode)) check(state, fchown(fd, uid, gid), "change the owner of", "the output pipe");
+    }
+}
+
+void set_capabilities(const State& state, std::uint64_t kept) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    for (unsigned word = 0; word < 2; ++word) {
+        data[word].permitted = data[word].effective = static_cast<std::uint32_t>(kept >> (32 * word));
+    }
+    check(state, syscall(SYS_capset, &header, data), "set", "capabilities");
+}
+
+}  // namespace
+
+void prepare_command(State& state) {
+    check(state, setsid(), "make", "a session");
+    const int null = check(state, open("/dev/null", O_RDWR | O_CLOEXEC), "open", "/dev/null");
+    check(state, dup2(null, STDIN_FILENO), "duplicate", "/dev/null");
+    check(state, syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC), "close", "descriptors");
+    // Handlers end with exec, but what the worker ignores would stay ignored.
+    for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+}
+
+void carry_out(State& state, const op::ChangeDirectory<Viewed>& operation) {
+    check(state, chdir(operation.target.data), "enter working directory", operation.target.data);
+}
+
+void carry_out(State& state, const op::InstallFilter<Viewed>& operation) {
+    sock_fprog program{};
+    program.len = static_cast<unsigned short>(operation.program.size / sizeof(sock_filter));
+    // The kernel copies the instructions, so their alignment does not matter.
+    const void* instructions = operation.program.data;
+    program.filter = static_cast<sock_filter*>(const_cast<void*>(instructions));
+    check(state, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "install seccomp filter",
+          operation.profile.data);
+}
+
+void carry_out(State& state, const op::BoundCapabilities<Viewed>& operation) {
+    state.capabilities = operation.capabilities;
+    check(state, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "clear", "ambient capabilities");
+    for (unsigned long number = 0; prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0; ++number) {
+        if ((operation.capabilities >> number & 1) != 0) continue;
+        check(state, prctl(PR_CAPBSET_DROP, number, 0, 0, 0), "bound", "capabilities");
+    }
+}
+
+void carry_out(State& state, const op::SetIdentity<Viewed>& operation) {
+    give_output_to(state, operation.uid, operation.gid);
+    gid_t* groups = allocate<gid_t>(state, operation.groups.count());
+    std::size_t count = 0;
+    operation.groups.each([&](std::uint32_t group) { groups[count++] = group; });
+    check(state, setgroups(count, groups), "set", "supplementary groups");
+    check(state, setresgid(operation.gid, operation.gid, operation.gid), "set", "group id");
+    check(state, setresuid(operation.uid, operation.uid, operation.uid), "set", "user id");
+    set_capabilities(state, operation.uid == 0 ? state.capabilities : 0);
+}
+
+void carry_out(State& state, const op::Execute<Viewed>& operation) {
+    umask(operation.umask);
+    const char** args = make_vector(state, operation.args);
+    const char** env = make_vector(state, operation.env);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (std::strchr(args[0], '/') != nullptr) {
+        execute(args[0], args, env);
+        give_up(args[0], errno);
+    }
+    const char* search = find_variable(env, "PATH");
+    give_up(args[0], execute_in_path(search != nullptr ? search : "/bin:/usr/bin", args, env));
+}
+
+}  // namespace imgbuild::sandbox::init

@@ -1,0 +1,44 @@
+#include "builder/sandbox/init/state.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace imgbuild::sandbox::init {
+namespace {
+
+template <std::size_t Size>
+void copy_text(char (&into)[Size], const char* text) {
+    std::size_t length = 0;
+    while (length + 1 < Size && text[length] != '\0') {
+        into[length] = text[length];
+        ++length;
+    }
+    into[length] = '\0';
+}
+
+}  // namespace
+
+void send(const wire::Message& message) {
+    // SIGPIPE is blocked; a write to nobody is an error that nobody needs to hear about.
+    [[maybe_unused]] const auto written = write(wire::kStatusFd, &message, sizeof(message));
+}
+
+void fail(const State& state, const char* verb, const char* path, const char* detail) {
+    wire::Message message;
+    message.kind = wire::MessageKind::failed;
+    message.operation = state.operation;
+    message.error = errno;
+    copy_text(message.verb, verb);
+    copy_text(message.path, path);
+    copy_text(message.detail, detail);
+    send(message);
+    _exit(125);
+}
+
+int check(const State& state, long result, const char* verb, const char* path) {
+    if (result < 0) fail(state, verb, path);
+    return static_cast<int>(result);
+}
+
+}  // namespace imgbuild::sandbox::init

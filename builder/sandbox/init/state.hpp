@@ -1,0 +1,34 @@
+// What the step init remembers between operations, and how it says that one failed.
+#pragma once
+
+#include <cstdint>
+
+#include "builder/sandbox/wire.hpp"
+
+namespace imgbuild::sandbox::init {
+
+/// One per process; copied by each fork like everything else.
+struct State {
+    /// Number of the operation being carried out.
+    std::uint32_t operation = 0;
+    /// The overlay while it is attached nowhere; then the root of the step, before it becomes "/".
+    int root = -1;
+    /// The tmpfs of MountScratch.
+    int scratch = -1;
+    /// How many files MountText has made.
+    unsigned texts = 0;
+    /// What the command may keep, see BoundCapabilities.
+    std::uint64_t capabilities = 0;
+};
+
+/// Tells the worker that the current operation failed, with `errno` as the reason, and ends this process. `verb` and
+/// `path` as in an IoError; `detail` may be empty.
+[[noreturn]] void fail(const State& state, const char* verb, const char* path, const char* detail = "");
+
+/// fail() unless `result` >= 0; returns `result`.
+int check(const State& state, long result, const char* verb, const char* path);
+
+/// Sends one message; a worker that is gone does not matter here, as the lifeline tells.
+void send(const wire::Message& message);
+
+}  // namespace imgbuild::sandbox::init

@@ -1,0 +1,13 @@
+// The questions of host_facts.hpp that can only be answered by trying.
+#pragma once
+
+#include <string>
+
+#include "builder/sandbox/host_facts.hpp"
+
+namespace imgbuild::sandbox {
+
+/// Fills `user_namespaces`, `overlay` and `mount_proc` by letting a step init do the first operations of a step.
+void probe_namespaces(const std::string& store, HostFacts& facts);
+
+}  // namespace imgbuild::sandbox
