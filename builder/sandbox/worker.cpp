@@ -45,11 +45,13 @@ void write_map(const std::string& path, const std::string& map) {
 }
 
 /// In a copy of this process, which may have had other threads: nothing but system calls. It lives until its pipe ends,
-/// so that it goes with us even if we are killed.
-[[noreturn]] void hold_namespace(int until, int other_end) {
-    close(other_end);
-    char byte = 0;
-    while (read(until, &byte, 1) < 0 && errno == EINTR) {
+/// so that it goes with us even if we are killed. It keeps no other descriptor: two of these at the same time would
+/// otherwise hold each other's pipes open, and wait for ever.
+[[noreturn]] void hold_namespace(int until) {
+    if (dup2(until, 0) == 0 && syscall(SYS_close_range, 1, ~0U, 0) == 0) {
+        char byte = 0;
+        while (read(0, &byte, 1) < 0 && errno == EINTR) {
+        }
     }
     _exit(0);
 }
@@ -71,7 +73,7 @@ BuildNamespace BuildNamespace::create() {
     util::Pipe life = util::make_pipe();
     int pidfd = -1;
     const long pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD, nullptr, &pidfd, nullptr, nullptr);
-    if (pid == 0) hold_namespace(life.read.get(), life.write.get());
+    if (pid == 0) hold_namespace(life.read.get());
     util::check(static_cast<int>(pid), "make", "a user namespace");
 
     const util::Fd process(pidfd);

@@ -31,7 +31,8 @@ void reap(pid_t command) {
 void obey(pid_t command) {
     char request = 0;
     if (read(wire::kLifelineFd, &request, 1) <= 0) _exit(0);
-    kill(-command, SIGTERM);
+    // The group is there once the child has made its session; until then it is alone.
+    if (kill(-command, SIGTERM) != 0) kill(command, SIGTERM);
 }
 
 }  // namespace

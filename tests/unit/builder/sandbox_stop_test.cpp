@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "builder/sandbox/worker.hpp"
 #include "tests/support/catch.hpp"
@@ -138,4 +139,14 @@ TEST_CASE("a build's user namespace leaves no process behind") {
     CHECK(user.fd() >= 0);
     CHECK(waitpid(-1, nullptr, WNOHANG | __WALL) == -1);
     CHECK(errno == ECHILD);
+}
+
+TEST_CASE("several builds make their user namespaces at the same time") {
+    worker_facts();
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([] {
+            for (int round = 0; round < 20; ++round) BuildNamespace::create();
+        });
+    }
 }
