@@ -1,15 +1,15 @@
 #include "cli/debug_shapes.hpp"
 
+#include "parser/arguments.hpp"
+#include "parser/characters.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "parser/arguments.hpp"
-#include "parser/characters.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::cli {
 namespace {

@@ -2,6 +2,15 @@
 
 #include <imgbuild/error.hpp>
 
+#include "cli/debug_shapes.hpp"
+#include "parser/expand.hpp"
+#include "parser/file.hpp"
+#include "parser/ignore.hpp"
+#include "parser/instruction_parser.hpp"
+#include "parser/json_array.hpp"
+#include "parser/values.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -14,15 +23,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "cli/debug_shapes.hpp"
-#include "parser/expand.hpp"
-#include "parser/file.hpp"
-#include "parser/ignore.hpp"
-#include "parser/instruction_parser.hpp"
-#include "parser/json_array.hpp"
-#include "parser/values.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::cli {
 namespace {

@@ -1,15 +1,15 @@
 #include "parser/arguments.hpp"
 
+#include "parser/characters.hpp"
+#include "parser/json_array.hpp"
+#include "parser/reject.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "parser/characters.hpp"
-#include "parser/json_array.hpp"
-#include "parser/reject.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -138,7 +138,7 @@ KeyValue ArgumentCutter::legacy_pair() const {
     const std::size_t key_end = skip_word(begin());
     const std::size_t value = skip_blanks(key_end);
     if (key_end == end()) {
-        reject("parse.bad-pair", fmt::format("{} must have two arguments", util::to_upper(node_.keyword)),
+        reject("parse.bad-pair", fmt::format("{} must have two arguments", shown(util::to_upper(node_.keyword))),
                "write key=value", node_.arguments_span());
     }
     return {word({begin(), key_end}), word({value, end()}), true};

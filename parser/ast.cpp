@@ -1,15 +1,15 @@
 #include "parser/ast.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <utility>
-
 #include "parser/builder_flags.hpp"
 #include "parser/characters.hpp"
 #include "parser/directives.hpp"
 #include "parser/reject.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace imgbuild::parser {
 namespace {
@@ -63,8 +63,9 @@ public:
             read_logical_line(*line);
         }
         if (ast_.nodes.empty() && ast_.diagnostics.empty()) {
-            add_error("parse.no-instructions", "file with no instructions", "a build file begins with FROM",
-                      {number_, 1, number_, 1});
+            add_error("parse.no-instructions",
+                      number_ == 0 ? "the Dockerfile cannot be empty" : "file with no instructions",
+                      "a build file begins with FROM", {number_, 1, number_, 1});
         }
         return std::move(ast_);
     }

@@ -1,13 +1,13 @@
 #include "parser/builder_flags.hpp"
 
+#include "parser/characters.hpp"
+#include "parser/reject.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "parser/characters.hpp"
-#include "parser/reject.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -88,7 +88,7 @@ void FlagSet::add(const Node& node, const Flag& flag) {
         std::string hint = near            ? fmt::format("did you mean --{}?", *near)
                            : names.empty() ? fmt::format("{} has no flags", keyword)
                                            : fmt::format("{} has --{}", keyword, fmt::join(names, ", --"));
-        reject("parse.unknown-flag", fmt::format("unknown flag: --{}", name), std::move(hint), flag.span);
+        reject("parse.unknown-flag", fmt::format("unknown flag: --{}", shown(name)), std::move(hint), flag.span);
     }
     if (known->kind != Kind::list && find(name) != nullptr) {
         reject("parse.duplicate-flag", fmt::format("duplicate flag specified: --{}", name), "this flag may stand once",
@@ -111,7 +111,7 @@ const FlagSet::Given* FlagSet::find(std::string_view name) const {
 
 std::optional<Word> FlagSet::text(std::string_view name) const {
     const Given* given = find(name);
-    return given == nullptr ? std::nullopt : std::optional(given->value);
+    return given == nullptr || given->value.text.empty() ? std::nullopt : std::optional(given->value);
 }
 
 std::vector<Word> FlagSet::list(std::string_view name) const {
@@ -135,7 +135,7 @@ std::optional<bool> FlagSet::boolean(std::string_view name) const {
     }
     if (value != "false") {
         reject("parse.bad-flag-value",
-               fmt::format("expecting boolean value for flag --{}, not: {}", name, given->value.text),
+               fmt::format("expecting boolean value for flag --{}, not: {}", name, shown(given->value.text)),
                fmt::format("write --{0}=true or --{0}=false", name), given->value.span);
     }
     return false;

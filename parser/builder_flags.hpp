@@ -31,6 +31,7 @@ public:
 
     FlagSet(const Node& node, std::vector<Known> known);
 
+    /// Absent if it is not written, or written with an empty value ("--from=").
     std::optional<Word> text(std::string_view name) const;
     std::vector<Word> list(std::string_view name) const;
     /// Absent if it is not written.

@@ -1,11 +1,10 @@
 #include "parser/directives.hpp"
 
+#include "parser/characters.hpp"
+#include "parser/json_array.hpp"
 #include "util/text.hpp"
 
 #include <algorithm>
-
-#include "parser/characters.hpp"
-#include "parser/json_array.hpp"
 
 namespace imgbuild::parser {
 namespace {

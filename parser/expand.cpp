@@ -1,15 +1,15 @@
 #include "parser/expand.hpp"
 
+#include "parser/characters.hpp"
+#include "parser/reject.hpp"
+#include "parser/shell_pattern.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <map>
 #include <memory>
 #include <utility>
-
-#include "parser/characters.hpp"
-#include "parser/reject.hpp"
-#include "parser/shell_pattern.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -295,7 +295,8 @@ std::string Expander::read_braces() {
     if (modifier == ":" && !at_end()) {
         modifier += take_character();
     } else if (modifier.size() != 1 || !std::string_view("+-?#%").contains(modifier.front())) {
-        reject_syntax(fmt::format("unsupported modifier ({}) in substitution", modifier), std::string(kModifierHint));
+        reject_syntax(fmt::format("unsupported modifier ({}) in substitution", shown(modifier)),
+                      std::string(kModifierHint));
     }
     const bool pattern = modifier.back() == '#' || modifier.back() == '%';
     const std::string word = nested_word('}', pattern);
@@ -318,7 +319,8 @@ std::string Expander::apply_choice(const std::string& name, const std::string& m
     if (modifier == "?" || modifier == ":?") {
         if (missing) {
             const std::string_view reason = value ? "is not allowed to be empty" : "is not allowed to be unset";
-            reject("parse.required-variable", fmt::format("{}: {}", name, word.empty() ? reason : word),
+            reject("parse.required-variable",
+                   fmt::format("{}: {}", name, word.empty() ? std::string(reason) : shown(word)),
                    fmt::format("give it a value, for example with --build-arg {}=…", name));
         }
         return *value;
@@ -326,7 +328,8 @@ std::string Expander::apply_choice(const std::string& name, const std::string& m
     if (modifier == "#" || modifier == "%") {
         return apply_trim(value.value_or(std::string()), modifier.front(), word);
     }
-    reject_syntax(fmt::format("unsupported modifier ({}) in substitution", modifier), std::string(kModifierHint));
+    reject_syntax(fmt::format("unsupported modifier ({}) in substitution", shown(modifier)),
+                  std::string(kModifierHint));
 }
 
 std::string Expander::apply_trim(const std::string& value, char which, std::string_view word) const {

@@ -1,13 +1,13 @@
 #include "parser/file.hpp"
 
+#include "parser/instruction_parser.hpp"
+#include "parser/reject.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "parser/instruction_parser.hpp"
-#include "parser/reject.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {

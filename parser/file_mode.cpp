@@ -1,8 +1,8 @@
-#include <fmt/format.h>
-
 #include "parser/reject.hpp"
 #include "parser/values.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
 
 namespace imgbuild::parser {
 namespace {

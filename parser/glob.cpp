@@ -1,9 +1,9 @@
 #include "parser/glob.hpp"
 
-#include <vector>
-
 #include "parser/glob_program.hpp"
 #include "util/text.hpp"
+
+#include <vector>
 
 namespace imgbuild::parser {
 

@@ -3,13 +3,13 @@
 
 #include "parser/glob_program.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 #include "parser/characters.hpp"
 #include "parser/reject.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
 
 namespace imgbuild::parser {
 namespace {

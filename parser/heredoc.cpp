@@ -1,10 +1,10 @@
-#include <fmt/format.h>
-
 #include "parser/ast.hpp"
 #include "parser/characters.hpp"
 #include "parser/expand.hpp"
 #include "parser/reject.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
 
 namespace imgbuild::parser {
 namespace {

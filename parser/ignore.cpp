@@ -1,15 +1,15 @@
 #include "parser/ignore.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <utility>
-
 #include "parser/characters.hpp"
 #include "parser/glob.hpp"
 #include "parser/glob_program.hpp"
 #include "parser/reject.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace imgbuild::parser {
 namespace {

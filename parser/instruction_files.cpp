@@ -1,12 +1,12 @@
 // COPY and ADD.
 
+#include "parser/instruction_source.hpp"
+#include "parser/reject.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
-
-#include "parser/instruction_source.hpp"
-#include "parser/reject.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -66,14 +66,15 @@ std::vector<Known> with_common_flags(std::vector<Known> own) {
     return own;
 }
 
-}  // namespace
-
-void check_from(const InstructionSource& source, std::string_view from, Span span) {
-    if (from.contains('$')) {
-        source.late("parse.variable-in-from", fmt::format("'{}' in --from: variables are not expanded there", from),
-                    "define a stage with that image (FROM $image AS name), and name the stage here", span);
+void check_from(const InstructionSource& source, const Word& from) {
+    if (from.text.contains('$')) {
+        source.late("parse.variable-in-from",
+                    fmt::format("'--from={}' doesn't support variable expansion", shown(from.text)),
+                    "define an alias stage (FROM $image AS name), and name it here", from.span);
     }
 }
+
+}  // namespace
 
 Copy parse_copy(const InstructionSource& source) {
     const FlagSet flags(source.node, with_common_flags({{"from", Kind::text}, {"parents", Kind::boolean}}));
@@ -82,7 +83,7 @@ Copy parse_copy(const InstructionSource& source) {
     copy.parents = flags.boolean("parents").value_or(false);
     copy.from = flags.text("from");
     if (copy.from) {
-        check_from(source, copy.from->text, copy.from->span);
+        check_from(source, *copy.from);
     }
     return copy;
 }

@@ -1,15 +1,15 @@
 #include "parser/instruction_parser.hpp"
 
+#include "parser/characters.hpp"
+#include "parser/instruction_source.hpp"
+#include "parser/reject.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "parser/characters.hpp"
-#include "parser/instruction_source.hpp"
-#include "parser/reject.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -140,7 +140,7 @@ void check_stage_name(const Word& name) {
     if (!good) {
         reject("parse.bad-stage-name",
                fmt::format("invalid name for build stage: \"{}\", name can't start with a number or contain symbols",
-                           name.text),
+                           shown(name.text)),
                "use letters, digits, '-', '_' and '.', beginning with a letter", name.span);
     }
 }
@@ -188,8 +188,8 @@ HeredocFile heredoc_file(const Heredoc& heredoc) {
 }
 
 bool is_late_problem(std::string_view code) {
-    static constexpr std::array<std::string_view, 3> kLate = {"parse.variable-in-from", "parse.bad-mount",
-                                                              "parse.bad-trigger"};
+    static constexpr std::array<std::string_view, 4> kLate = {"parse.variable-in-from", "parse.bad-mount",
+                                                              "parse.bad-trigger", "parse.no-stages"};
     return std::find(kLate.begin(), kLate.end(), code) != kLate.end();
 }
 
@@ -208,7 +208,7 @@ Keyword require_keyword(const Node& node) {
     }
     const std::string upper = util::to_upper(node.keyword);
     const std::optional<std::string_view> near = util::nearest(upper, keyword_names());
-    reject("parse.unknown-instruction", fmt::format("unknown instruction: {}", node.keyword),
+    reject("parse.unknown-instruction", fmt::format("unknown instruction: {}", shown(node.keyword)),
            near ? fmt::format("did you mean {}?", *near) : std::string(), node.keyword_span);
 }
 

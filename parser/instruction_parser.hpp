@@ -19,8 +19,8 @@ Instruction parse_instruction(const Node& node, Keyword keyword, char escape, st
 
 From parse_from(const Node& node, char escape);
 
-/// Does the code name a mistake that can be seen while reading, but that other builders only see when the
-/// instruction is carried out (or the trigger in a later build)? We refuse the file early.
+/// Does the code name a mistake that can be seen while reading, but that other builders only see when the file is
+/// built (or a trigger of it in a later build)? We refuse the file early.
 bool is_late_problem(std::string_view code);
 
 /// The text behind "NAME " in the comment above an instruction; empty if there is none.

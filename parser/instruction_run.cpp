@@ -1,16 +1,16 @@
 // RUN, HEALTHCHECK and ONBUILD: the instructions that hold commands or other instructions.
 
-#include <fmt/format.h>
-
-#include <memory>
-#include <utility>
-
 #include "parser/instruction_parser.hpp"
 #include "parser/instruction_source.hpp"
 #include "parser/mount.hpp"
 #include "parser/reject.hpp"
 #include "parser/values.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
 
 namespace imgbuild::parser {
 namespace {
@@ -32,7 +32,8 @@ NetworkMode network_of(const Word& word) {
     if (word.text == "host") {
         return NetworkMode::host;
     }
-    reject_value(fmt::format("invalid network mode \"{}\"", word.text), "write default, none or host", word.span);
+    reject_value(fmt::format("invalid network mode \"{}\"", shown(word.text)), "write default, none or host",
+                 word.span);
 }
 
 SecurityMode security_of(const Word& word) {
@@ -42,7 +43,15 @@ SecurityMode security_of(const Word& word) {
     if (word.text == "insecure") {
         return SecurityMode::insecure;
     }
-    reject_value(fmt::format("security \"{}\" is not valid", word.text), "write sandbox or insecure", word.span);
+    reject_value(fmt::format("security \"{}\" is not valid", shown(word.text)), "write sandbox or insecure", word.span);
+}
+
+void check_from(std::string_view from, Span span) {
+    if (from.contains('$')) {
+        reject("parse.variable-in-mount-from",
+               fmt::format("'from={}' in --mount doesn't support variable expansion", shown(from)),
+               "define an alias stage (FROM $image AS name), and name it here", span);
+    }
 }
 
 bool has_variables(const MountFlag& flag) {
@@ -59,7 +68,7 @@ MountFlag parse_mount(const InstructionSource& source, const Word& word) {
     MountFlag flag = parse_mount_flag(word.text, word.span);
     for (const MountOption& option : flag.options) {
         if (option.key == "from" && option.value) {
-            check_from(source, *option.value, word.span);
+            check_from(*option.value, word.span);
         }
     }
     if (!has_variables(flag)) {
@@ -156,7 +165,7 @@ Healthcheck parse_healthcheck(const InstructionSource& source) {
         return check;
     }
     if (type != "CMD") {
-        reject_arguments(source, fmt::format("Unknown type \"{}\" in HEALTHCHECK (try CMD)", type),
+        reject_arguments(source, fmt::format("Unknown type \"{}\" in HEALTHCHECK (try CMD)", shown(type)),
                          "write HEALTHCHECK CMD command or HEALTHCHECK NONE");
     }
     check.command = command_of(source, 1);

@@ -43,7 +43,4 @@ Add parse_add(const InstructionSource& source);
 Healthcheck parse_healthcheck(const InstructionSource& source);
 Onbuild parse_onbuild(const InstructionSource& source);
 
-/// Notes "parse.variable-in-from" if `from` has a variable in it.
-void check_from(const InstructionSource& source, std::string_view from, Span span);
-
 }  // namespace imgbuild::parser

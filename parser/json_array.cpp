@@ -1,9 +1,10 @@
 #include "parser/json_array.hpp"
 
+#include "parser/characters.hpp"
+#include "util/text.hpp"
+
 #include <algorithm>
 #include <utility>
-
-#include "parser/characters.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -283,7 +284,7 @@ std::optional<std::string> find_json_string_member(std::string_view text, std::s
         } else {
             reader.skip_value(1);
         }
-        if (member == name) {
+        if (util::equals_ignoring_case(member, name)) {
             found = is_string ? std::optional(std::move(value)) : std::nullopt;
         }
         reader.skip_blanks();

@@ -33,7 +33,7 @@ struct JsonArray {
 /// Blanks around are allowed, anything else after the list is not.
 JsonArray parse_json_array(std::string_view text);
 
-/// The value of a string member of the one object that `text` is; nothing in all other cases.
+/// The value of a string member (its name in any case) of the one object that `text` is; nothing in all other cases.
 std::optional<std::string> find_json_string_member(std::string_view text, std::string_view name);
 
 }  // namespace imgbuild::parser

@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include "parser/ast.hpp"
+
+#include <algorithm>
 
 namespace imgbuild::parser {
 

@@ -1,15 +1,15 @@
 #include "parser/mount.hpp"
 
+#include "parser/glob.hpp"
+#include "parser/reject.hpp"
+#include "parser/values.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include "parser/glob.hpp"
-#include "parser/reject.hpp"
-#include "parser/values.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {
@@ -174,10 +174,6 @@ void MountBuilder::fill_secret() {
 }
 
 void MountBuilder::check_target() const {
-    if (mount_.target.empty()) {
-        reject_mount(fmt::format("a mount of type {} needs a target", mount_type_name(mount_.type)),
-                     "write target=PATH");
-    }
     if (clean_pattern(mount_.target) == "/") {
         reject_mount("invalid mount target \"/\"", "mount on a directory below it");
     }
@@ -215,7 +211,8 @@ std::string take_field(std::string_view whole, std::string_view& rest) {
         field = rest.substr(0, comma);
         rest.remove_prefix(comma);
         if (field.contains('"')) {
-            reject_list(fmt::format("stray quote in --mount={}", whole), "put the quotes around the whole field");
+            reject_list(fmt::format("stray quote in --mount={}", shown(whole)),
+                        "put the quotes around the whole field");
         }
         return field;
     }
@@ -228,13 +225,13 @@ std::string take_field(std::string_view whole, std::string_view& rest) {
         }
         field.push_back(rest[i]);
     }
-    reject_list(fmt::format("quote that is not closed in --mount={}", whole), "close the quote");
+    reject_list(fmt::format("quote that is not closed in --mount={}", shown(whole)), "close the quote");
 }
 
 MountType parse_type(std::string_view text) {
     const auto found = std::find(kTypeNames.begin(), kTypeNames.end(), util::to_lower(text));
     if (found == kTypeNames.end()) {
-        reject_mount(fmt::format("unsupported mount type {}", util::quote(text)),
+        reject_mount(fmt::format("unsupported mount type \"{}\"", shown(text)),
                      fmt::format("known are {}", fmt::join(kTypeNames, ", ")));
     }
     return static_cast<MountType>(found - kTypeNames.begin());
@@ -265,7 +262,7 @@ MountFlag parse_mount_flag(std::string_view text, Span span) {
             return flag;
         }
         if (!rest.starts_with(',')) {
-            reject_list(fmt::format("text behind a quote in --mount={}", text),
+            reject_list(fmt::format("text behind a quote in --mount={}", shown(text)),
                         "put the quotes around the whole field");
         }
         rest.remove_prefix(1);

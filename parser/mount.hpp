@@ -17,7 +17,9 @@ enum class CacheSharing { shared, exclusive, locked };
 /// Defaults are those of SPEC A6; what a type does not have is refused, never ignored.
 struct Mount {
     MountType type = MountType::bind;
-    /// Where it appears; relative to the working directory. Empty only for secret and ssh.
+    /// Where it appears, relative to the working directory; empty: on the working directory itself (bind, cache,
+    /// tmpfs), nowhere (secret with env), at the default place of sockets (ssh). Never "/" as it is written, but the
+    /// caller must refuse what becomes "/" with the working directory.
     std::string target;
     /// bind, cache: path inside `from`. Empty: its root.
     std::string source;

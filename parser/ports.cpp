@@ -1,15 +1,14 @@
 // "[host-ip:][host-port:]container-port[/protocol]", each port a number or a range. EXPOSE only means the container's
 // ports; the rest is read to be checked, since people paste what they give to `docker run -p`.
 
-#include <fmt/format.h>
-
-#include <arpa/inet.h>
-
-#include <algorithm>
-
 #include "parser/reject.hpp"
 #include "parser/values.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <arpa/inet.h>
+#include <algorithm>
 
 namespace imgbuild::parser {
 namespace {
@@ -75,7 +74,9 @@ void check_host_port(std::string_view whole, std::string_view text, Range contai
 
 std::vector<std::string> parse_ports(std::string_view text) {
     const std::size_t slash = text.find('/');
-    const std::string protocol = slash == std::string_view::npos ? "tcp" : util::to_lower(text.substr(slash + 1));
+    // "80/" is 80/tcp: so it is read everywhere.
+    const bool plain = slash == std::string_view::npos || slash + 1 == text.size();
+    const std::string protocol = plain ? "tcp" : util::to_lower(text.substr(slash + 1));
     if (protocol != "tcp" && protocol != "udp" && protocol != "sctp") {
         reject_port(text, fmt::format("unknown protocol {}", util::quote(protocol)));
     }

@@ -1,13 +1,13 @@
+#include "parser/reject.hpp"
+#include "parser/values.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
-
-#include "parser/reject.hpp"
-#include "parser/values.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {

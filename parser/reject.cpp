@@ -1,5 +1,7 @@
 #include "parser/reject.hpp"
 
+#include "util/text.hpp"
+
 #include <utility>
 
 namespace imgbuild::parser {
@@ -22,6 +24,11 @@ Diagnostic to_diagnostic(const Error& error, Span fallback) {
     result.hint = error.hint();
     result.span = error.where() && error.where()->span ? error.where()->span : fallback;
     return result;
+}
+
+std::string shown(std::string_view text) {
+    const std::string quoted = util::quote(text);
+    return quoted.substr(1, quoted.size() - 2);
 }
 
 }  // namespace imgbuild::parser

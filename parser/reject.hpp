@@ -4,6 +4,7 @@
 #include <imgbuild/error.hpp>
 
 #include <string>
+#include <string_view>
 
 namespace imgbuild::parser {
 
@@ -12,5 +13,9 @@ namespace imgbuild::parser {
 
 /// What an Error says, as an entry of a list; `fallback` is its place if it has none of its own.
 Diagnostic to_diagnostic(const Error& error, Span fallback);
+
+/// A user's text as a part of a sentence that has other quotes around it, or none: escaped and cut as util::quote()
+/// does it.
+std::string shown(std::string_view text);
 
 }  // namespace imgbuild::parser

@@ -3,13 +3,13 @@
 
 #include "parser/shell_pattern.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 #include "parser/characters.hpp"
 #include "parser/reject.hpp"
 #include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
 
 namespace imgbuild::parser {
 namespace {
@@ -45,7 +45,7 @@ ShellPattern::ShellPattern(std::string_view text) : text_(text) {
             static constexpr std::string_view kEscapable = "*?\\/}";
             if (i + 1 == characters.size() || !kEscapable.contains(characters[i + 1])) {
                 reject("parse.bad-substitution",
-                       fmt::format("invalid pattern ({}) in substitution: invalid escape", text),
+                       fmt::format("invalid pattern ({}) in substitution: invalid escape", shown(text)),
                        "only * ? \\ / and } may be escaped");
             }
             c = characters[++i];

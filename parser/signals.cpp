@@ -1,11 +1,11 @@
+#include "parser/reject.hpp"
+#include "parser/values.hpp"
+#include "util/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-
-#include "parser/reject.hpp"
-#include "parser/values.hpp"
-#include "util/text.hpp"
 
 namespace imgbuild::parser {
 namespace {

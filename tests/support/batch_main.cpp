@@ -1,9 +1,9 @@
 // `debug batch` alone, for driving the tables of the conformance data before the whole binary links.
 
+#include "cli/debug_batch.hpp"
+
 #include <iostream>
 #include <string_view>
-
-#include "cli/debug_batch.hpp"
 
 int main(int argc, char** argv) {
     if (argc != 3 || std::string_view(argv[1]) != "debug" || std::string_view(argv[2]) != "batch") {

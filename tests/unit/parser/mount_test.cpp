@@ -22,6 +22,7 @@ TEST_CASE("a mount without a type is a read-only bind") {
     CHECK(mount.source == "b");
     CHECK(mount.from == "c");
     CHECK_FALSE(resolve("target=/a,rw").read_only);
+    CHECK(resolve("from=c").target.empty());
     CHECK_FALSE(resolve("target=/a,readonly=false").read_only);
 }
 
@@ -59,10 +60,10 @@ TEST_CASE("keys are read in any case") {
 }
 
 TEST_CASE("what a mount cannot mean is refused and located") {
-    const auto text = GENERATE("target=/", "type=bind", "type=cache", "type=foo,target=/a", "target=/a,uid=1",
-                               "type=tmpfs,target=/a,source=b", "target=/a,bogus=1", "type=secret", "target",
-                               "type=cache,target=/a,sharing=x", "target=/a,ro=maybe", "type=secret,id=a,mode=9",
-                               "type=cache,target=/a,uid=99999999999999");
+    const auto text =
+        GENERATE("target=/", "target=/a/..", "type=foo,target=/a", "target=/a,uid=1", "type=tmpfs,target=/a,source=b",
+                 "target=/a,bogus=1", "type=secret", "target", "type=cache,target=/a,sharing=x", "target=/a,ro=maybe",
+                 "type=secret,id=a,mode=9", "type=cache,target=/a,uid=99999999999999");
     try {
         resolve(text);
         FAIL("accepted " << text);

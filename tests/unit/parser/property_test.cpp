@@ -1,11 +1,11 @@
 // Properties that hold for any input: nothing crashes, every span lies inside the file, and reading what an
 // instruction says it was gives the same instruction again.
 
-#include <algorithm>
-#include <random>
-
 #include "tests/support/catch.hpp"
 #include "tests/unit/parser/support.hpp"
+
+#include <algorithm>
+#include <random>
 
 using namespace imgbuild;
 using namespace imgbuild::parser;
