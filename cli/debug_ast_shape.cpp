@@ -87,6 +87,21 @@ Listed list_arguments(const Node& node, char escape) {
     return result;
 }
 
+/// Triggers of triggers are no build file, but the tree has them; so deep that the functions below can recurse.
+void check_nesting(Node node, char escape) {
+    static constexpr int kMaxNesting = 100;
+    for (int depth = 0; parser::find_keyword(node.keyword) == Keyword::onbuild; ++depth) {
+        if (depth == kMaxNesting) {
+            throw Error({.code = "parse.bad-trigger", .message = "ONBUILD is nested too deep"});
+        }
+        std::optional<Node> trigger = parser::trigger_of(node, escape);
+        if (!trigger) {
+            return;
+        }
+        node = std::move(*trigger);
+    }
+}
+
 std::string dump(const Node& node, char escape) {
     const Listed listed = list_arguments(node, escape);
     std::string result = util::to_lower(node.keyword);
@@ -151,6 +166,7 @@ json ast_shape(const parser::Ast& ast) {
     json tree = json::array();
     json warnings = json::array();
     for (const Node& node : ast.nodes) {
+        check_nesting(node, ast.escape);
         lines.push_back(fmt::format("({})", dump(node, ast.escape)));
         tree.push_back(node_shape(node, ast.escape));
     }

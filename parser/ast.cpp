@@ -130,6 +130,12 @@ void AstReader::read_logical_line(const PhysicalLine& first) {
     if (text.empty()) {
         return;
     }
+    if (ast_.nodes.size() == kMaxInstructions) {
+        add_error("parse.too-many-instructions", fmt::format("more than {} instructions", kMaxInstructions),
+                  "split the file", {number_, 1, number_, 1});
+        rest_ = {};
+        return;
+    }
     const auto indent = static_cast<std::uint32_t>(first.text.size() - text.size());
     LogicalLine line;
     line.append(continued.value_or(text), first.number, first.column + indent);

@@ -24,7 +24,9 @@ namespace imgbuild::parser {
 /// The longest physical line in bytes, without its newline. The peers have the same limit.
 inline constexpr std::size_t kMaxLineBytes = 65535;
 /// The longest build file in bytes; larger ones are "parse.file-too-large".
-inline constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
+inline constexpr std::size_t kMaxFileBytes = std::size_t{8} << 20;
+/// The most instructions of a file; the first one beyond is "parse.too-many-instructions", and reading ends there.
+inline constexpr std::size_t kMaxInstructions = 20000;
 /// The most heredocs that one instruction may have.
 inline constexpr std::size_t kMaxHeredocs = 256;
 

@@ -88,10 +88,10 @@ private:
     std::string read_name();
     std::string nested_word(char stop, bool raw_escapes);
     std::string apply_choice(const std::string& name, const std::string& modifier, const std::string& word);
-    std::string apply_trim(const std::string& value, char which, std::string_view word) const;
+    std::string apply_trim(const std::string& value, char which, std::string_view word);
     std::string replace(const std::string& name);
     std::optional<std::string> value_of(const std::string& name);
-    void check_size(const std::string& result) const;
+    static void check_size(std::size_t size);
 
     std::string_view text_;
     const Environment& environment_;
@@ -99,12 +99,15 @@ private:
     ExpandMode mode_;
     std::size_t position_ = 0;
     std::size_t depth_ = 0;
+    /// Bytes of all values that were looked up, whether they are in the result or not.
+    std::size_t looked_up_ = 0;
+    PatternBudget budget_;
     /// Null if nobody asks for words.
     Words* words_ = nullptr;
 };
 
-void Expander::check_size(const std::string& result) const {
-    if (result.size() > kMaxExpandedBytes) {
+void Expander::check_size(std::size_t size) {
+    if (size > kMaxExpandedBytes) {
         reject_syntax(fmt::format("the word grows beyond {} when its variables are expanded",
                                   util::human_size(kMaxExpandedBytes)));
     }
@@ -134,7 +137,7 @@ std::string Expander::read_until(char stop, bool raw_escapes) {
         } else {
             read_plain(result, raw_escapes, collect);
         }
-        check_size(result);
+        check_size(result.size());
     }
     if (stop != '\0') {
         reject_syntax(stop == '/' ? "syntax error: missing '/' in ${}" : "syntax error: missing '}'");
@@ -193,7 +196,7 @@ std::string Expander::read_double_quotes(bool raw_escapes) {
         }
         if (at('$')) {
             result += read_dollar();
-            check_size(result);
+            check_size(result.size());
             continue;
         }
         std::string_view c = take_character();
@@ -219,6 +222,8 @@ std::string Expander::read_double_quotes(bool raw_escapes) {
 
 std::optional<std::string> Expander::value_of(const std::string& name) {
     std::optional<std::string> value = environment_(name);
+    looked_up_ += value ? value->size() : 0;
+    check_size(looked_up_);
     (value ? matched : unmatched).insert(name);
     return value;
 }
@@ -332,11 +337,12 @@ std::string Expander::apply_choice(const std::string& name, const std::string& m
                   std::string(kModifierHint));
 }
 
-std::string Expander::apply_trim(const std::string& value, char which, std::string_view word) const {
+std::string Expander::apply_trim(const std::string& value, char which, std::string_view word) {
     const bool doubled = word.starts_with(which);
     const ShellPattern pattern(doubled ? word.substr(1) : word);
     const MatchLength length = doubled ? MatchLength::longest : MatchLength::shortest;
-    return which == '#' ? pattern.without_prefix(value, length) : pattern.without_suffix(value, length);
+    return which == '#' ? pattern.without_prefix(value, length, budget_)
+                        : pattern.without_suffix(value, length, budget_);
 }
 
 std::string Expander::replace(const std::string& name) {
@@ -352,7 +358,8 @@ std::string Expander::replace(const std::string& name) {
     }
     const ShellPattern compiled(pattern);
     const std::string before = value.value_or(std::string());
-    return all ? compiled.replace_all(before, replacement) : compiled.replace_first(before, replacement);
+    return all ? compiled.replace_all(before, replacement, budget_)
+               : compiled.replace_first(before, replacement, budget_);
 }
 
 /// Runs `body` and says in its errors which word they are about, and where that is.

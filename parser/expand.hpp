@@ -47,7 +47,8 @@ struct Expansion {
     std::set<std::string, std::less<>> unmatched;
 };
 
-/// How deep "${a:-${b:-…}}" may nest, and how long a result may be in bytes.
+/// How deep "${a:-${b:-…}}" may nest, and how many bytes a result may have, and so the values that are looked up for
+/// it.
 inline constexpr std::size_t kMaxExpansionDepth = 64;
 inline constexpr std::size_t kMaxExpandedBytes = std::size_t{16} << 20;
 

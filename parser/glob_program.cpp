@@ -50,6 +50,11 @@ char32_t take_class_character(std::string_view pattern, std::size_t& position) {
 }  // namespace
 
 GlobProgram::GlobProgram(std::string_view pattern, DoubleStar double_star) {
+    if (pattern.size() > kMaxPatternBytes) {
+        reject("parse.bad-pattern",
+               fmt::format("pattern {} has more than {} bytes", util::quote(pattern), kMaxPatternBytes),
+               "no path is as long");
+    }
     compile(pattern, double_star);
 }
 

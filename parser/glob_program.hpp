@@ -10,6 +10,9 @@ namespace imgbuild::parser {
 /// Does "**" reach across directories ("**/" any number of them, none included), or is it two stars?
 enum class DoubleStar { plain, directories };
 
+/// Twice as long as the longest path of Linux.
+inline constexpr std::size_t kMaxPatternBytes = 8192;
+
 class GlobProgram {
 public:
     /// Throws Error "parse.bad-pattern".

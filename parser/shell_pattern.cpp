@@ -16,8 +16,9 @@ namespace {
 
 constexpr std::size_t kNoMatch = static_cast<std::size_t>(-1);
 
-void count_step(std::uint64_t& steps) {
-    if (++steps > kMaxPatternSteps) {
+void take_step(PatternBudget& budget) {
+    if (budget.steps_left-- == 0) {
+        budget.steps_left = 0;
         reject("parse.bad-substitution", "the pattern of a substitution is too expensive to match",
                "use a shorter pattern or a shorter value");
     }
@@ -66,7 +67,7 @@ ShellPattern::Characters ShellPattern::split(std::string_view value) {
 
 /// The end of the shortest or longest match that begins at `from`, or kNoMatch.
 std::size_t ShellPattern::match(const std::vector<Element>& elements, const Characters& value, std::size_t from,
-                                MatchLength length, std::uint64_t& steps) const {
+                                MatchLength length, PatternBudget& budget) const {
     // Sorted positions in the pattern that the characters so far can have led to.
     std::vector<std::size_t> now{0};
     std::vector<std::size_t> next;
@@ -74,7 +75,7 @@ std::size_t ShellPattern::match(const std::vector<Element>& elements, const Char
     for (std::size_t at = from;; ++at) {
         // "*" may stand for nothing, so its successor is reached as well.
         for (std::size_t i = 0; i < now.size(); ++i) {
-            count_step(steps);
+            take_step(budget);
             const std::size_t state = now[i];
             if (state < elements.size() && elements[state].kind == Element::Kind::any_text &&
                 (i + 1 == now.size() || now[i + 1] != state + 1)) {
@@ -113,28 +114,26 @@ std::size_t ShellPattern::match(const std::vector<Element>& elements, const Char
     }
 }
 
-std::string ShellPattern::without_prefix(std::string_view value, MatchLength length) const {
-    std::uint64_t steps = 0;
+std::string ShellPattern::without_prefix(std::string_view value, MatchLength length, PatternBudget& budget) const {
     const Characters characters = split(value);
-    const std::size_t end = match(elements_, characters, 0, length, steps);
+    const std::size_t end = match(elements_, characters, 0, length, budget);
     return end == kNoMatch ? std::string(value) : join(characters, end, characters.size());
 }
 
-std::string ShellPattern::without_suffix(std::string_view value, MatchLength length) const {
-    std::uint64_t steps = 0;
+std::string ShellPattern::without_suffix(std::string_view value, MatchLength length, PatternBudget& budget) const {
     Characters characters = split(value);
     std::reverse(characters.begin(), characters.end());
     std::vector<Element> backwards(elements_.rbegin(), elements_.rend());
-    const std::size_t end = match(backwards, characters, 0, length, steps);
+    const std::size_t end = match(backwards, characters, 0, length, budget);
     std::reverse(characters.begin(), characters.end());
     return end == kNoMatch ? std::string(value) : join(characters, 0, characters.size() - end);
 }
 
-std::string ShellPattern::replace_first(std::string_view value, std::string_view replacement) const {
-    std::uint64_t steps = 0;
+std::string ShellPattern::replace_first(std::string_view value, std::string_view replacement,
+                                        PatternBudget& budget) const {
     const Characters characters = split(value);
     for (std::size_t start = 0; start <= characters.size(); ++start) {
-        const std::size_t end = match(elements_, characters, start, MatchLength::longest, steps);
+        const std::size_t end = match(elements_, characters, start, MatchLength::longest, budget);
         if (end != kNoMatch) {
             std::string result = join(characters, 0, start);
             result.append(replacement);
@@ -144,14 +143,14 @@ std::string ShellPattern::replace_first(std::string_view value, std::string_view
     return std::string(value);
 }
 
-std::string ShellPattern::replace_all(std::string_view value, std::string_view replacement) const {
-    std::uint64_t steps = 0;
+std::string ShellPattern::replace_all(std::string_view value, std::string_view replacement,
+                                      PatternBudget& budget) const {
     const Characters characters = split(value);
     std::string result;
     std::size_t start = 0;
     std::size_t last_end = kNoMatch;
     while (start <= characters.size()) {
-        const std::size_t end = match(elements_, characters, start, MatchLength::longest, steps);
+        const std::size_t end = match(elements_, characters, start, MatchLength::longest, budget);
         // An empty match right behind another match is a part of that one.
         const bool counts = end != kNoMatch && !(end == start && start == last_end);
         if (counts) {

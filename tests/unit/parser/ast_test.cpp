@@ -116,6 +116,16 @@ TEST_CASE("a line and a file have a largest size") {
     CHECK(first_code(read(std::string(kMaxFileBytes + 1, '\n'))) == "parse.file-too-large");
 }
 
+TEST_CASE("the number of instructions is bounded") {
+    std::string text;
+    for (std::size_t i = 0; i <= kMaxInstructions; ++i) {
+        text += "RUN\n";
+    }
+    const Ast ast = read(text);
+    CHECK(ast.nodes.size() == kMaxInstructions);
+    CHECK(first_code(ast) == "parse.too-many-instructions");
+}
+
 TEST_CASE("flags end at the first other word or at two dashes") {
     const Ast ast = read("COPY --a --b='c d' -- --e f\n");
     const Node& node = ast.nodes.at(0);

@@ -117,5 +117,10 @@ TEST_CASE("hostile words end in an error, not in a crash or a long wait") {
         many += "$BIG";
     }
     CHECK(thrown_code([&] { expander.expand(many); }) == "parse.bad-substitution");
+    std::string dropped;
+    for (int i = 0; i < 1000; ++i) {
+        dropped += "${NONE:+$BIG}";
+    }
+    CHECK(thrown_code([&] { expander.expand(dropped); }) == "parse.bad-substitution");
     CHECK(thrown_code([&] { expander.expand("${BIG//*a*a*a*a*a*a*ab/x}"); }) == "parse.bad-substitution");
 }

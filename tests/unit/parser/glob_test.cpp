@@ -42,6 +42,10 @@ TEST_CASE("many stars cost no more than the product of the lengths") {
     CHECK(match_glob(pattern, std::string(600, 'a')));
 }
 
+TEST_CASE("patterns longer than any path are refused") {
+    CHECK(thrown_code([] { match_glob(std::string(8193, 'a'), "a"); }) == "parse.bad-pattern");
+}
+
 TEST_CASE("cleaning resolves dots and doubled slashes") {
     const auto [path, cleaned] = GENERATE(table<std::string, std::string>({{"", "."},
                                                                            {"a//b/", "a/b"},
