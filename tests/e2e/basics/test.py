@@ -172,8 +172,8 @@ def test_onbuild(ws):
 
 def test_no_network(ws):
     """RUN --network=none has the loopback and nothing else."""
-    context = ws.context({"Buildfile": "FROM busybox\nRUN --network=none ls /sys/class/net > /net\n"})
-    equal(ws.build_image(context).read("net"), b"lo\n", "the interfaces")
+    context = ws.context({"Buildfile": "FROM busybox\nRUN --network=none tail -n +3 /proc/net/dev | cut -d: -f1 > /net\n"})
+    equal(ws.build_image(context).read("net").split(), [b"lo"], "the interfaces")
 
 
 def test_copy_exclude(ws):

@@ -97,6 +97,14 @@ def mounts_below(path):
     return found
 
 
+def unfinished(store):
+    """What lies in a store's tmp/ besides the empty files of claims, which are locks and stay until the next build."""
+    tmp = pathlib.Path(store) / "tmp"
+    found = [path for path in tmp.rglob("*") if path.name != "claims"]
+    return sorted(str(path.relative_to(tmp)) for path in found
+                  if path.parent != tmp / "claims" or path.stat().st_size > 0)
+
+
 def wait_until(condition, seconds, what):
     """Polls until the condition holds and returns its value; fails with `what` after the time."""
     end = time.monotonic() + seconds
