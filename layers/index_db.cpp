@@ -17,6 +17,7 @@ CREATE TABLE layers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     diff_id BLOB,
+    key BLOB,
     tar_size INTEGER NOT NULL,
     boot_id TEXT NOT NULL,
     synced INTEGER NOT NULL,

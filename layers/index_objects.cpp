@@ -6,14 +6,18 @@ namespace imgbuild::layers {
 
 void Tables::insert_layer(const LayerId& id, const LayerFacts& facts) {
     auto statement = db_.prepare(
-        "INSERT INTO layers (id, diff_id, tar_size, boot_id, synced, created, last_used)"
-        " VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)");
+        "INSERT INTO layers (id, diff_id, key, tar_size, boot_id, synced, created, last_used)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6)");
+    const auto bind_digest = [&statement](const std::optional<Digest>& digest) {
+        if (digest) {
+            statement.bind(*digest);
+        } else {
+            statement.bind_null();
+        }
+    };
     statement.bind(id.text());
-    if (facts.diff_id) {
-        statement.bind(facts.diff_id->digest());
-    } else {
-        statement.bind_null();
-    }
+    bind_digest(facts.diff_id ? std::optional(facts.diff_id->digest()) : std::nullopt);
+    bind_digest(facts.key);
     statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(now_ns()).run();
 }
 
@@ -24,18 +28,19 @@ std::optional<LayerRow> Tables::first_layer(sqlite::Statement& statement) {
     if (!statement.is_null(1)) row.facts.diff_id = DiffId(statement.digest(1));
     row.facts.tar_size = static_cast<std::uint64_t>(statement.integer(2));
     row.trusted = statement.integer(3) != 0;
+    if (!statement.is_null(4)) row.facts.key = statement.digest(4);
     return row;
 }
 
 std::optional<LayerRow> Tables::layer(const LayerId& id) {
-    auto statement = db_.prepare("SELECT id, diff_id, tar_size, synced OR boot_id = ?2 FROM layers WHERE id = ?1");
+    auto statement = db_.prepare("SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key FROM layers WHERE id = ?1");
     statement.bind(id.text()).bind(boot_id_);
     return first_layer(statement);
 }
 
 std::optional<LayerRow> Tables::layer_of_key(const Digest& key) {
     auto statement = db_.prepare(
-        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2 FROM layers"
+        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key FROM layers"
         " WHERE id = (SELECT layer_id FROM keys WHERE key = ?1)");
     statement.bind(key).bind(boot_id_);
     return first_layer(statement);
@@ -43,7 +48,7 @@ std::optional<LayerRow> Tables::layer_of_key(const Digest& key) {
 
 std::optional<LayerRow> Tables::layer_of_diff_id(const DiffId& diff_id) {
     auto statement = db_.prepare(
-        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2 FROM layers WHERE diff_id = ?1 ORDER BY seq DESC");
+        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key FROM layers WHERE diff_id = ?1 ORDER BY seq DESC");
     statement.bind(diff_id.digest()).bind(boot_id_);
     return first_layer(statement);
 }

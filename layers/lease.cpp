@@ -42,10 +42,11 @@ UnfinishedLayer Lease::begin_layer() {
 }
 
 LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const LayerFacts& facts,
-                       const std::optional<KeyRecord>& record) {
+                       const std::optional<KeyRecord>& record, OnConflict on_conflict) {
     LeaseHold& hold = *state_->hold;
     StoreData& store = hold.store();
-    if (record) {
+    const bool keeps = on_conflict == OnConflict::keep;
+    if (record && keeps) {
         // Somebody's layer takes the place of ours, so it had better be whole.
         const auto by_key = [&](Tables& tables) { return tables.layer_of_key(record->key); };
         if (const auto other = hold.find_layer(by_key, Check::whole)) return *other;
@@ -63,14 +64,16 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
         result = store.index().write([&](Tables& tables) {
             if (record) {
                 const auto other = tables.layer_of_key(record->key);
-                if (other && store.is_layer_present(other->id)) {
+                if (keeps && other && store.is_layer_present(other->id)) {
                     tables.pin_layer(hold.name(), other->id);
                     return other->id;
                 }
-                if (other) tables.drop_layer(other->id);
+                if (other && keeps) tables.drop_layer(other->id);
                 tables.put_key(*record, id);
             }
-            tables.insert_layer(id, facts);
+            LayerFacts published = facts;
+            if (record) published.key = record->key;
+            tables.insert_layer(id, published);
             tables.pin_layer(hold.name(), id);
             // Last, so that of all that can fail only the commit comes after it; and inside, see store_data.hpp.
             util::check(::rename(from.c_str(), to.c_str()), "put into place", to);
@@ -94,13 +97,13 @@ std::optional<LayerId> Lease::find_layer(const DiffId& diff_id) {
     return state_->hold->find_layer([&](Tables& tables) { return tables.layer_of_diff_id(diff_id); }, Check::presence);
 }
 
-void Lease::add_key(const KeyRecord& record, const LayerId& layer) {
+void Lease::add_key(const KeyRecord& record, const LayerId& layer, OnConflict on_conflict) {
     StoreData& store = state_->hold->store();
     store.index().write([&](Tables& tables) {
         if (!tables.layer(layer)) throw unknown_layer(layer);
         // As in publish(), the first layer of a key stays its layer, as long as it is there.
         const auto other = tables.layer_of_key(record.key);
-        if (other && other->id != layer && store.is_layer_present(other->id)) return;
+        if (on_conflict == OnConflict::keep && other && other->id != layer && store.is_layer_present(other->id)) return;
         tables.put_key(record, layer);
     });
 }

@@ -70,6 +70,9 @@ struct LayerFacts {
     std::optional<DiffId> diff_id;
     /// Bytes of the uncompressed tar; 0 while unknown.
     std::uint64_t tar_size = 0;
+    /// The key that the layer was published under, which is its identity in other keys; keys that were added later are
+    /// aliases. Set by publish(), not by its caller; absent for a layer that came as a blob.
+    std::optional<Digest> key = {};
 };
 
 struct BlobInfo {
@@ -147,6 +150,14 @@ private:
     std::unique_ptr<State> state_;
 };
 
+/// What publish() does when the key has a layer already.
+enum class OnConflict {
+    /// Somebody else was first: theirs is as good.
+    keep,
+    /// The cache was not wanted: the key leads to the new layer from now on.
+    replace,
+};
+
 /// One build's hold on the store; see above. Movable. Ends with its destruction or its process.
 class Lease {
 public:
@@ -155,13 +166,14 @@ public:
 
     // Layers.
     UnfinishedLayer begin_layer();
-    /// If `record`'s key was published by somebody else meanwhile, that layer is returned and this one dropped.
+    /// Returns the layer that the key leads to afterwards; with OnConflict::keep that may be an earlier one, and this
+    /// one is dropped.
     LayerId publish(UnfinishedLayer layer, std::string_view names, const LayerFacts& facts,
-                    const std::optional<KeyRecord>& record);
+                    const std::optional<KeyRecord>& record, OnConflict on_conflict = OnConflict::keep);
     std::optional<LayerId> find_layer(const Digest& key);
     std::optional<LayerId> find_layer(const DiffId& diff_id);
-    /// One more key for a layer.
-    void add_key(const KeyRecord& record, const LayerId& layer);
+    /// One more key for a layer. As with publish().
+    void add_key(const KeyRecord& record, const LayerId& layer, OnConflict on_conflict = OnConflict::keep);
     LayerFacts facts(const LayerId& layer);
     void set_diff_id(const LayerId& layer, const DiffId& diff_id, std::uint64_t tar_size);
     /// Absolute path of the layer's tree.
