@@ -1,0 +1,162 @@
+// COPY, ADD and WORKDIR: file operations as nodes of the graph.
+
+#include "builder/frontend/instruction_parts.hpp"
+#include "parser/values.hpp"
+#include "util/rooted_dir.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+namespace imgbuild::builder {
+namespace {
+
+std::optional<OwnerText> owner_of(const std::optional<parser::Word>& chown, const Words& words) {
+    if (!chown) return std::nullopt;
+    const std::string text = words.text(*chown);
+    // What variables left of "${USER}:${GROUP}" when both are unset: no owner was asked for.
+    if (text.empty() || text == ":") return std::nullopt;
+    const parser::Owner owner = parser::parse_owner(text);
+    return OwnerText{.user = owner.user, .group = owner.group};
+}
+
+std::string mode_of(const std::optional<parser::Word>& chmod, const Words& words) {
+    if (!chmod) return {};
+    const std::string text = words.text(*chmod);
+    // A bad mode is the line's error, not the step's.
+    if (!text.empty()) static_cast<void>(parser::FileMode::parse(text));
+    return text;
+}
+
+std::string absolute(const std::string& path, const StageState& stage) {
+    if (path.starts_with('/')) return path;
+    const std::string workdir = stage.workdir();
+    return workdir.ends_with('/') ? workdir + path : workdir + "/" + path;
+}
+
+bool is_remote(std::string_view source) {
+    return source.starts_with("http://") || source.starts_with("https://");
+}
+
+bool is_git(std::string_view source) {
+    return source.starts_with("git@") || source.starts_with("git://") || source.starts_with("ssh://") ||
+           (is_remote(source) && source.substr(0, source.find('#')).ends_with(".git"));
+}
+
+struct Expanded {
+    std::vector<std::string> sources;
+    std::string destination;
+    std::optional<OwnerText> owner;
+    std::string mode;
+    std::vector<std::string> excludes;
+};
+
+Expanded expand(const parser::FileSet& files, const Words& words, const StageState& stage) {
+    if (files.link) refuse("--link", "leave it out: layers are independent of each other anyway");
+    Expanded out;
+    for (const parser::Word& source : files.sources) out.sources.push_back(words.text(source));
+    out.destination = absolute(words.text(files.destination), stage);
+    out.owner = owner_of(files.chown, words);
+    out.mode = mode_of(files.chmod, words);
+    for (const parser::Word& pattern : files.excludes) out.excludes.push_back(words.text(pattern));
+    return out;
+}
+
+std::string history_text(std::string_view keyword, const Expanded& set, const parser::FileSet& files) {
+    std::string out(keyword);
+    for (const std::string& source : set.sources) out += " " + source;
+    for (const parser::HeredocFile& heredoc : files.heredocs) out += " " + heredoc.name;
+    return out + " " + set.destination + " # buildkit";
+}
+
+void add_files(File& file, const parser::FileSet& files, const Expanded& set, const Words& words) {
+    for (const parser::HeredocFile& heredoc : files.heredocs) {
+        file.actions.push_back(MakeFile{.name = heredoc.name,
+                                        .destination = set.destination,
+                                        .content = words.body(heredoc),
+                                        .owner = set.owner,
+                                        .mode = set.mode});
+    }
+}
+
+void finish(File file, std::string history, const parser::Instruction& instruction, StageState& stage,
+            const InstructionContext& context) {
+    stage.add_history(std::move(history), StageState::Layer::made);
+    Node node{.op = std::move(file), .base = stage.fs, .origin = origin_of(instruction, stage, context)};
+    stage.fs = context.graph.add(std::move(node));
+}
+
+}  // namespace
+
+void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction, StageState& stage,
+                const InstructionContext& context) {
+    if (copy.parents) refuse("COPY --parents", "name the directories in the destination");
+    const Words words(stage, context);
+    const Expanded set = expand(copy.files, words, stage);
+
+    File file;
+    if (!set.sources.empty()) {
+        const std::optional<NodeId> from = copy.from ? context.from(*copy.from) : context.build_context();
+        if (!from) {
+            throw Error({.code = "source.not-found",
+                         .message = fmt::format("{} not found: the stage {} is empty", util::quote(set.sources.front()),
+                                                util::quote(copy.from->text)),
+                         .hint = {},
+                         .where = {}});
+        }
+        file.actions.push_back(CopyFiles{.from = *from,
+                                         .sources = set.sources,
+                                         .destination = set.destination,
+                                         .owner = set.owner,
+                                         .mode = set.mode,
+                                         .excludes = set.excludes});
+    }
+    add_files(file, copy.files, set, words);
+    finish(std::move(file), history_text("COPY", set, copy.files), instruction, stage, context);
+}
+
+void apply_add(const parser::Add& add, const parser::Instruction& instruction, StageState& stage,
+               const InstructionContext& context) {
+    if (add.keep_git_dir) refuse("ADD --keep-git-dir", "clone in a RUN step");
+    if (add.checksum) refuse("ADD --checksum", "download and check in a RUN step");
+    const Words words(stage, context);
+    const Expanded set = expand(add.files, words, stage);
+    for (const std::string& source : set.sources) {
+        if (is_git(source)) refuse("ADD of a git repository", "clone in a RUN step");
+        if (is_remote(source)) refuse("ADD of a URL", "download in a RUN step");
+    }
+
+    File file;
+    if (!set.sources.empty()) {
+        file.actions.push_back(CopyFiles{.from = context.build_context(),
+                                         .sources = set.sources,
+                                         .destination = set.destination,
+                                         .owner = set.owner,
+                                         .mode = set.mode,
+                                         .excludes = set.excludes,
+                                         .unpack_archives = add.unpack.value_or(true)});
+    }
+    add_files(file, add.files, set, words);
+    finish(std::move(file), history_text("ADD", set, add.files), instruction, stage, context);
+}
+
+void apply_workdir(const parser::Workdir& workdir, const parser::Instruction& instruction, StageState& stage,
+                   const InstructionContext& context) {
+    const Words words(stage, context);
+    const std::string text = absolute(words.text(workdir.path), stage);
+    std::string path = "/" + util::clean_path(text);
+    // A "/" at the end is kept in the config, as docker keeps it.
+    if (text.ends_with('/') && path != "/") path += '/';
+    stage.config.config.working_dir = path;
+    if (path == "/") {
+        stage.add_history("WORKDIR " + path, StageState::Layer::none);
+        return;
+    }
+    MakeDirectory make{.path = path, .owner = {}, .mode = 0755};
+    if (!stage.config.config.user.empty()) {
+        const parser::Owner owner = parser::parse_owner(stage.config.config.user);
+        make.owner = OwnerText{.user = owner.user, .group = owner.group};
+    }
+    finish(File{.actions = {std::move(make)}}, "WORKDIR " + path, instruction, stage, context);
+}
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,172 @@
+#include "builder/graph.hpp"
+
+#include "util/assert.hpp"
+#include "util/overloaded.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace imgbuild::builder {
+namespace {
+
+using util::overloaded;
+using nlohmann::json;
+
+std::optional<json> owner_json(const std::optional<OwnerText>& owner) {
+    if (!owner) return std::nullopt;
+    return json(owner->group.empty() ? owner->user : owner->user + ":" + owner->group);
+}
+
+json action_json(const FileAction& action) {
+    json out;
+    const auto put_owner = [&out](const std::optional<OwnerText>& owner) {
+        if (const auto value = owner_json(owner)) out["owner"] = *value;
+    };
+    std::visit(overloaded{
+                   [&](const CopyFiles& copy) {
+                       out = {{"do", "copy"}, {"from", copy.from}, {"sources", copy.sources}, {"to", copy.destination}};
+                       put_owner(copy.owner);
+                       if (!copy.mode.empty()) out["mode"] = copy.mode;
+                       if (!copy.excludes.empty()) out["excludes"] = copy.excludes;
+                       if (copy.unpack_archives) out["unpack"] = true;
+                   },
+                   [&](const MakeDirectory& make) {
+                       out = {{"do", "mkdir"}, {"to", make.path}, {"mode", fmt::format("{:04o}", make.mode)}};
+                       put_owner(make.owner);
+                   },
+                   [&](const MakeFile& make) {
+                       out = {{"do", "mkfile"}, {"to", make.destination}, {"name", make.name}};
+                       out["bytes"] = make.content.size();
+                       put_owner(make.owner);
+                       if (!make.mode.empty()) out["mode"] = make.mode;
+                   },
+               },
+               action);
+    return out;
+}
+
+json op_json(const Op& op) {
+    json out = {{"op", op_name(op)}};
+    std::visit(overloaded{
+                   [&](const ImageSource& image) { out["image"] = image.locator; },
+                   [&](const LocalSource& local) { out["context"] = local.name; },
+                   [&](const Exec& exec) {
+                       out["args"] = exec.args;
+                       out["env"] = exec.env;
+                       out["workdir"] = exec.workdir;
+                       if (!exec.user.empty()) out["user"] = exec.user;
+                       out["network"] = exec.network == Network::host ? "host" : "none";
+                   },
+                   [&](const File& file) {
+                       for (const FileAction& action : file.actions) out["actions"].push_back(action_json(action));
+                   },
+               },
+               op);
+    return out;
+}
+
+std::string dump(const json& value) {
+    // Bytes of the user's that are no UTF-8 must not keep anybody from looking at the graph.
+    return value.dump(2, ' ', false, json::error_handler_t::replace);
+}
+
+std::string dot_text(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c == '\n' ? ' ' : c;
+    }
+    return out;
+}
+
+std::string label_of(const Node& node) {
+    if (!node.origin.instruction.empty()) return node.origin.instruction;
+    return std::visit(overloaded{
+                          [](const ImageSource& image) { return "FROM " + image.locator; },
+                          [](const LocalSource& local) { return "context " + local.name; },
+                          [](const Exec&) { return std::string("exec"); },
+                          [](const File&) { return std::string("file"); },
+                      },
+                      node.op);
+}
+
+}  // namespace
+
+NodeId Graph::add(Node node) {
+    for (const NodeId input : inputs_of(node)) IMGBUILD_ASSERT(input < nodes_.size());
+    nodes_.push_back(std::move(node));
+    return nodes_.size() - 1;
+}
+
+std::vector<NodeId> inputs_of(const Node& node) {
+    std::vector<NodeId> out;
+    const auto add = [&out](NodeId id) {
+        if (std::find(out.begin(), out.end(), id) == out.end()) out.push_back(id);
+    };
+    if (node.base) add(*node.base);
+    if (const auto* file = std::get_if<File>(&node.op)) {
+        for (const FileAction& action : file->actions) {
+            if (const auto* copy = std::get_if<CopyFiles>(&action)) add(copy->from);
+        }
+    }
+    return out;
+}
+
+std::vector<bool> needed_for(const Graph& graph, NodeId target) {
+    std::vector<bool> needed(graph.size(), false);
+    needed.at(target) = true;
+    for (NodeId id = target + 1; id-- > 0;) {
+        if (!needed[id]) continue;
+        for (const NodeId input : inputs_of(graph[id])) needed[input] = true;
+    }
+    return needed;
+}
+
+std::string_view op_name(const Op& op) {
+    return std::visit(overloaded{
+                          [](const ImageSource&) { return "image"; },
+                          [](const LocalSource&) { return "local"; },
+                          [](const Exec&) { return "exec"; },
+                          [](const File&) { return "file"; },
+                      },
+                      op);
+}
+
+std::string to_json(const Graph& graph, std::optional<NodeId> target, const Platform& platform) {
+    json nodes = json::array();
+    const std::vector<bool> needed = target ? needed_for(graph, *target) : std::vector<bool>(graph.size(), false);
+    for (NodeId id = 0; id < graph.size(); ++id) {
+        const Node& node = graph[id];
+        json out = op_json(node.op);
+        out["id"] = id;
+        out["needed"] = static_cast<bool>(needed[id]);
+        if (node.base) out["base"] = *node.base;
+        if (!node.origin.stage.empty()) out["stage"] = node.origin.stage;
+        if (!node.origin.instruction.empty()) out["instruction"] = node.origin.instruction;
+        if (node.origin.where.span) out["line"] = node.origin.where.span.line;
+        nodes.push_back(std::move(out));
+    }
+    json out = {{"version", 1}, {"platform", platform.text()}, {"nodes", std::move(nodes)}};
+    if (target) out["target"] = *target;
+    return dump(out);
+}
+
+std::string to_dot(const Graph& graph, std::optional<NodeId> target) {
+    const std::vector<bool> needed = target ? needed_for(graph, *target) : std::vector<bool>(graph.size(), false);
+    std::string out = "digraph build {\n  rankdir=LR;\n  node [shape=box, fontname=monospace];\n";
+    for (NodeId id = 0; id < graph.size(); ++id) {
+        const Node& node = graph[id];
+        const std::string stage = node.origin.stage.empty() ? "" : "[" + node.origin.stage + "] ";
+        out += fmt::format("  n{} [label=\"{}\"{}];\n", id, dot_text(stage + label_of(node)),
+                           needed[id] ? "" : ", style=dashed");
+        for (const NodeId input : inputs_of(node)) {
+            const bool is_base = node.base == input;
+            out += fmt::format("  n{} -> n{}{};\n", input, id, is_base ? "" : " [style=dotted]");
+        }
+    }
+    return out + "}\n";
+}
+
+}  // namespace imgbuild::builder

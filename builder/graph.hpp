@@ -1,0 +1,151 @@
+// What a build consists of: a graph of operations on file systems. It knows nothing of the Dockerfile language; other
+// front ends and library callers make the same graph.
+//
+// A node's result is a *file system*: a stack of layers. Exec and File put one layer on top of their base (input 0, or
+// nothing for an empty file system); ImageSource stands for the layers of an image, LocalSource for a directory of the
+// user's that other nodes read from. Nodes refer to earlier nodes only, so a graph has no cycles by construction and its
+// order is the order in which errors are reported.
+//
+//     Graph graph;
+//     NodeId base = graph.add({.op = ImageSource{…}});
+//     NodeId made = graph.add({.op = Exec{.args = {"/bin/sh", "-c", "make"}}, .base = base});
+//
+// Immutable once lowered, and a value: to_json() and to_dot() print it (`imgbuild debug graph`). HttpSource, GitSource
+// and Merge (DESIGN 2) join the variant together with what carries them out.
+#pragma once
+
+#include <imgbuild/error.hpp>
+#include <imgbuild/platform.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace imgbuild::builder {
+
+using NodeId = std::size_t;
+
+/// The layers of an image that was resolved before the graph was made.
+struct ImageSource {
+    /// Key into the list of resolved images, and what people see: the normal form of the reference, or
+    /// "oci-layout://DIR[:TAG]".
+    std::string locator;
+};
+
+/// A directory of the user's, less what its ignore file excludes.
+struct LocalSource {
+    /// "context" for the build context, else the name given to --build-context.
+    std::string name;
+};
+
+enum class Network { host, none };
+
+/// One command. Everything that it can observe is in here or in its base.
+struct Exec {
+    std::vector<std::string> args;
+    /// "NAME=value", sorted out already: what the command finds.
+    std::vector<std::string> env;
+    /// More variables that the command finds, which must not change its result and are in no key (proxies).
+    std::vector<std::string> unkeyed_env;
+    std::string workdir = "/";
+    /// "user[:group]" as the image has it, names or numbers; empty is root.
+    std::string user;
+    Network network = Network::host;
+};
+
+/// Owner as written: names are looked up in the base's etc/passwd and etc/group, numbers are taken as they are.
+struct OwnerText {
+    std::string user;
+    /// Empty: the same number as the user's.
+    std::string group;
+};
+
+/// Files from another node, as COPY and ADD do it.
+struct CopyFiles {
+    /// The node that the files come from: a LocalSource or any file system.
+    NodeId from = 0;
+    /// Paths or wildcards relative to the root of `from`.
+    std::vector<std::string> sources;
+    /// Absolute. A trailing "/" says that it is a directory.
+    std::string destination;
+    std::optional<OwnerText> owner;
+    /// As written: octal or symbolic.
+    std::string mode;
+    /// Patterns of an ignore file, relative to each source.
+    std::vector<std::string> excludes;
+    /// A local source that is an archive is unpacked (ADD).
+    bool unpack_archives = false;
+};
+
+/// A directory, with its parents (WORKDIR).
+struct MakeDirectory {
+    std::string path;
+    std::optional<OwnerText> owner;
+    std::uint32_t mode = 0755;
+};
+
+/// A file whose bytes the build file itself holds (COPY <<EOF).
+struct MakeFile {
+    /// Name for a destination that is a directory.
+    std::string name;
+    std::string destination;
+    std::string content;
+    std::optional<OwnerText> owner;
+    std::string mode;
+};
+
+using FileAction = std::variant<CopyFiles, MakeDirectory, MakeFile>;
+
+/// Changes that we make ourselves, without a process; all of them in one layer.
+struct File {
+    std::vector<FileAction> actions;
+};
+
+using Op = std::variant<ImageSource, LocalSource, Exec, File>;
+
+/// Where a node comes from, for progress and errors; in no key.
+struct NodeOrigin {
+    /// Name of the stage or its index; empty for what belongs to no stage.
+    std::string stage;
+    std::string instruction;
+    SourceSpan where;
+};
+
+struct Node {
+    Op op;
+    /// The file system on which Exec and File work; nothing: an empty one.
+    std::optional<NodeId> base;
+    NodeOrigin origin;
+};
+
+class Graph {
+public:
+    /// Precondition: every node that `node` refers to is in the graph.
+    NodeId add(Node node);
+
+    std::size_t size() const { return nodes_.size(); }
+    const Node& operator[](NodeId id) const { return nodes_.at(id); }
+
+private:
+    std::vector<Node> nodes_;
+};
+
+/// The nodes whose results `node` needs, base first, each once.
+std::vector<NodeId> inputs_of(const Node& node);
+
+/// Which nodes are needed for `target`, by number.
+std::vector<bool> needed_for(const Graph& graph, NodeId target);
+
+/// "image", "local", "exec" or "file".
+std::string_view op_name(const Op& op);
+
+/// Canonical: member names sorted, arrays in order. `target` may be nothing (an image without layers).
+std::string to_json(const Graph& graph, std::optional<NodeId> target, const Platform& platform);
+/// For graphviz.
+std::string to_dot(const Graph& graph, std::optional<NodeId> target);
+
+}  // namespace imgbuild::builder
