@@ -1,0 +1,60 @@
+#include "builder/context/chain_tree.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+
+namespace imgbuild::builder {
+
+using layers::EntryType;
+using util::Follow;
+
+ChainTree::ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees)
+    : view_(std::move(view)), trees_(std::move(trees)) {}
+
+SourceFileInfo ChainTree::describe(const layers::Found& found) const {
+    // All names of a file lead to one inode entry; its address tells the group, and only equality is ever asked.
+    const layers::Found inode = view_.inode(found);
+    SourceFileInfo out{.entry = *inode.entry, .link_group = {}};
+    out.entry.path = found.entry->path;
+    if (inode.entry->type == EntryType::file) out.link_group = {0, reinterpret_cast<std::uintptr_t>(inode.entry)};
+    out.entry.opaque = false;
+    out.entry.implicit = false;
+    out.entry.overridden = false;
+    return out;
+}
+
+std::optional<SourceFileInfo> ChainTree::find(std::string_view path) const {
+    if (path.empty() && view_.size() == 0) {
+        SourceFileInfo root;
+        root.entry.type = EntryType::directory;
+        root.entry.mode = layers::kImplicitMode;
+        return root;
+    }
+    const auto found = view_.find(path);
+    if (!found) return std::nullopt;
+    return describe(*found);
+}
+
+std::string ChainTree::resolve(std::string_view path) const { return view_.resolve(path, Follow::yes).path; }
+
+std::vector<SourceFileInfo> ChainTree::children(std::string_view directory) const {
+    std::vector<SourceFileInfo> out;
+    for (const layers::Found& found : view_.children(directory)) out.push_back(describe(found));
+    return out;
+}
+
+util::Fd ChainTree::open(const SourceFileInfo& file) const {
+    const auto name = view_.find(file.entry.path);
+    if (!name) throw IoError("open", file.entry.path, ENOENT);
+    const layers::Found inode = view_.inode(*name);
+    return trees_.at(inode.layer).open_file(view_.tree_path(inode), O_RDONLY, Follow::no);
+}
+
+std::string ChainTree::why_absent(std::string_view) const { return {}; }
+
+}  // namespace imgbuild::builder

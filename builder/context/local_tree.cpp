@@ -1,0 +1,166 @@
+#include "builder/context/local_tree.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <climits>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+namespace imgbuild::builder {
+namespace {
+
+using layers::EntryType;
+using util::Follow;
+
+constexpr int kMaxLinks = 40;
+
+EntryType type_of(mode_t mode, const std::string& path) {
+    switch (mode & S_IFMT) {
+        case S_IFREG: return EntryType::file;
+        case S_IFDIR: return EntryType::directory;
+        case S_IFLNK: return EntryType::symlink;
+        case S_IFIFO: return EntryType::fifo;
+        case S_IFCHR: return EntryType::char_device;
+        case S_IFBLK: return EntryType::block_device;
+        default:
+            throw Error({.code = "source.socket",
+                         .message = fmt::format("{} in the context is a socket, which no image can hold", util::quote(path)),
+                         .hint = "exclude it in .dockerignore",
+                         .where = {}});
+    }
+}
+
+std::string read_link_at(int directory, const std::string& name, const std::string& path) {
+    char buffer[PATH_MAX];
+    const ssize_t n = ::readlinkat(directory, name.c_str(), buffer, sizeof buffer);
+    if (n < 0) throw IoError("read the link", path, errno);
+    return {buffer, static_cast<std::size_t>(n)};
+}
+
+// What the host writes by itself says nothing about the file.
+void drop_host_attributes(util::Xattrs& xattrs) {
+    for (const char* name : {"security.selinux", "security.ima", "security.evm", "system.posix_acl_access",
+                             "system.posix_acl_default"}) {
+        if (const auto at = xattrs.find(name); at != xattrs.end()) xattrs.erase(at);
+    }
+}
+
+}  // namespace
+
+LocalTree::LocalTree(util::RootedDir root, parser::IgnoreMatcher ignore, std::string ignore_name)
+    : root_(std::move(root)), ignore_(std::move(ignore)), ignore_name_(std::move(ignore_name)) {}
+
+bool LocalTree::visible(std::string_view path, bool is_directory) const {
+    if (path.empty() || ignore_.empty() || !ignore_.excluded(path)) return true;
+    // An excluded directory is still there if an exception brings back something below it.
+    return is_directory && !ignore_.can_skip(path) && has_visible(path);
+}
+
+bool LocalTree::has_visible(std::string_view directory) const {
+    const auto fd = root_.find(directory, O_RDONLY | O_DIRECTORY, Follow::no);
+    if (!fd) return false;
+    for (const util::DirEntry& entry : util::list_directory(fd->get(), directory)) {
+        if (visible(layers::join_path(directory, entry.name), entry.type == DT_DIR)) return true;
+    }
+    return false;
+}
+
+SourceFileInfo LocalTree::describe(int directory, const std::string& name, std::string path) const {
+    struct stat status {};
+    util::check(::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), "look at", path);
+    SourceFileInfo out;
+    layers::Entry& entry = out.entry;
+    entry.type = type_of(status.st_mode, path);
+    entry.mode = status.st_mode & 07777;
+    entry.mtime = status.st_mtim.tv_sec;
+    if (entry.type == EntryType::file) entry.size = static_cast<std::uint64_t>(status.st_size);
+    if (entry.type == EntryType::symlink) {
+        entry.mode = 0777;
+        entry.link_target = read_link_at(directory, name, path);
+    }
+    if (entry.type == EntryType::char_device || entry.type == EntryType::block_device) {
+        entry.dev_major = major(status.st_rdev);
+        entry.dev_minor = minor(status.st_rdev);
+    }
+    if (entry.type == EntryType::file && status.st_nlink > 1) out.link_group = {status.st_dev, status.st_ino};
+    if (entry.type == EntryType::file || entry.type == EntryType::directory) {
+        const int at = ::openat(directory, name.empty() ? "." : name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        const util::Fd fd(util::check(at, "open", path));
+        entry.xattrs = util::read_xattrs(fd.get(), path);
+        drop_host_attributes(entry.xattrs);
+        layers::normalise_capabilities(entry.xattrs);
+    }
+    entry.path = std::move(path);
+    return out;
+}
+
+std::optional<SourceFileInfo> LocalTree::find(std::string_view path) const {
+    const auto fd = root_.find(path, O_PATH, Follow::no);
+    if (!fd) return std::nullopt;
+    SourceFileInfo out;
+    if (path.empty()) {
+        out = describe(fd->get(), "", "");
+    } else {
+        const util::Place place = root_.open_parent(path);
+        out = describe(place.directory.get(), place.name, std::string(path));
+    }
+    if (!visible(path, out.entry.type == EntryType::directory)) return std::nullopt;
+    return out;
+}
+
+std::string LocalTree::resolve(std::string_view path) const {
+    std::string done;
+    std::string rest = util::clean_path(path);
+    for (int links = 0; !rest.empty();) {
+        const std::size_t slash = rest.find('/');
+        const std::string name = rest.substr(0, slash);
+        rest = slash == std::string::npos ? "" : rest.substr(slash + 1);
+        if (name == "..") {
+            done = done.empty() ? "" : std::string(layers::parent_path(done));
+            continue;
+        }
+        const std::string here = layers::join_path(done, name);
+        const auto status = root_.stat(here, Follow::no);
+        if (!status || !S_ISLNK(status->st_mode)) {
+            done = here;
+            continue;
+        }
+        if (++links > kMaxLinks) throw IoError("follow the link", std::string(path), ELOOP);
+        const std::string target = root_.read_link(here);
+        if (target.starts_with('/')) done.clear();
+        std::string next;
+        for (const std::string_view part : util::path_components(target)) next = layers::join_path(next, part);
+        rest = rest.empty() ? next : layers::join_path(next, rest);
+    }
+    return done;
+}
+
+std::vector<SourceFileInfo> LocalTree::children(std::string_view directory) const {
+    const util::Fd fd = root_.open_file(directory, O_RDONLY | O_DIRECTORY, Follow::no);
+    std::vector<SourceFileInfo> out;
+    for (const util::DirEntry& entry : util::list_directory(fd.get(), directory)) {
+        std::string path = layers::join_path(directory, entry.name);
+        if (!visible(path, entry.type == DT_DIR)) continue;
+        out.push_back(describe(fd.get(), entry.name, std::move(path)));
+    }
+    return out;
+}
+
+util::Fd LocalTree::open(const SourceFileInfo& file) const {
+    return root_.open_file(file.entry.path, O_RDONLY | O_NONBLOCK | O_NOCTTY, Follow::no);
+}
+
+std::string LocalTree::why_absent(std::string_view path) const {
+    if (path.empty() || !ignore_.excluded(path)) return {};
+    return fmt::format("it is excluded by {}", util::quote(ignore_name_));
+}
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,23 @@
+// Opening a directory of the user's as a context, with the ignore file that belongs to it.
+#pragma once
+
+#include "builder/context/local_tree.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace imgbuild::builder {
+
+/// The first of these that exists is the ignore file: `build_file`.dockerignore, `build_file`.containerignore (if
+/// `build_file`, a path of the user's, is not empty), and in the directory .containerignore, .dockerignore.
+/// Throws Error ("source.no-context") if `path` is no directory, and for a malformed ignore file.
+std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file);
+
+/// Seconds since 1970 of the commit that is checked out in `path` or above it. Nothing if there is no checkout or no
+/// commit. `git` is asked, by plumbing that runs no command from the repository's own config.
+/// Throws Error ("source.git") if there is a checkout and git cannot say.
+std::optional<std::int64_t> checkout_time(const std::string& path);
+
+}  // namespace imgbuild::builder

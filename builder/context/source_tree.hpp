@@ -1,0 +1,44 @@
+// What COPY and ADD read from: a tree of files, be it a directory of the user's or the result of another node.
+//
+// Both are hostile (a symbolic link may point anywhere), so paths are resolved inside the tree only. Objects are
+// immutable and may be used from several threads.
+#pragma once
+
+#include <imgbuild/digest.hpp>
+
+#include "layers/entry.hpp"
+#include "util/fd.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace imgbuild::builder {
+
+/// A name in a source tree. `entry.path` is relative to the tree's root; hard links appear as what they link to.
+struct SourceFileInfo {
+    layers::Entry entry;
+    /// Files with several names: equal for all names of one file.
+    std::optional<std::pair<std::uint64_t, std::uint64_t>> link_group;
+};
+
+class SourceTree {
+public:
+    virtual ~SourceTree() = default;
+
+    /// What `path` (clean) is, nothing on the way followed but directories; nothing if it is not there or excluded.
+    virtual std::optional<SourceFileInfo> find(std::string_view path) const = 0;
+    /// `path` with all links followed inside the tree. Components that are not there stay as they are.
+    virtual std::string resolve(std::string_view path) const = 0;
+    /// What lies directly in a directory, sorted by name.
+    virtual std::vector<SourceFileInfo> children(std::string_view directory) const = 0;
+    /// Opens a regular file for reading.
+    virtual util::Fd open(const SourceFileInfo& file) const = 0;
+    /// What `path` was excluded by, for messages: "is excluded by '.dockerignore'"; empty if nothing excludes it.
+    virtual std::string why_absent(std::string_view path) const = 0;
+};
+
+}  // namespace imgbuild::builder

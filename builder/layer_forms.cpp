@@ -1,0 +1,203 @@
+#include "builder/layer_forms.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "builder/parallel.hpp"
+#include "layers/pack.hpp"
+#include "layers/patch.hpp"
+#include "layers/tree_writer.hpp"
+#include "layers/unpack.hpp"
+#include "util/assert.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+namespace imgbuild::builder {
+namespace {
+
+constexpr std::string_view kPulled = "pulled";
+
+// Tells how far a transfer is, every few hundred kilobytes.
+class ReportingSink final : public util::Sink {
+public:
+    ReportingSink(util::Sink& next, const Work& work, std::string what, std::uint64_t total)
+        : next_(next), work_(work), what_(std::move(what)), total_(total) {}
+
+    void write(std::span<const std::byte> bytes) override {
+        constexpr std::uint64_t kInterval = 512 * 1024;
+        next_.write(bytes);
+        done_ += bytes.size();
+        if (done_ - reported_ < kInterval && done_ != total_) return;
+        reported_ = done_;
+        work_.progress.report(event::StepTransfer{.number = work_.step, .what = what_, .done = done_, .total = total_});
+    }
+
+private:
+    util::Sink& next_;
+    const Work& work_;
+    std::string what_;
+    std::uint64_t total_;
+    std::uint64_t done_ = 0;
+    std::uint64_t reported_ = 0;
+};
+
+Error lost(const Layer& layer) {
+    return Error({.code = "store.layer-lost",
+                  .message = fmt::format("the layer {} is no longer in the store", layer.identity.brief()),
+                  .hint = "build or pull the image that it belongs to again",
+                  .where = {}});
+}
+
+}  // namespace
+
+layers::BlobForm LayerForms::fetch(const Layer& layer, const Work& work) {
+    IMGBUILD_ASSERT(layer.remote && layer.diff_id);
+    const RemoteLayer& remote = *layer.remote;
+    const layers::BlobInfo expected{.digest = remote.blob.digest, .size = remote.blob.size};
+    const layers::BlobForm form{.blob = expected, .media_type = remote.blob.media_type, .codec_id = std::string(kPulled)};
+    if (!lease_.find_blob(expected.digest)) {
+        const auto claim = lease_.claim(expected.digest, work.stop);
+        if (!lease_.find_blob(expected.digest)) {
+            layers::BlobWriter writer = lease_.begin_blob();
+            ReportingSink sink(writer, work, "fetch " + expected.digest.brief(), expected.size);
+            remote.source->fetch(remote.blob, sink, work.stop);
+            writer.commit(expected);
+        }
+    }
+    lease_.record_form(*layer.diff_id, form);
+    return form;
+}
+
+layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
+    const auto claim = lease_.claim(layer.diff_id->digest(), work.stop);
+    if (const auto id = lease_.find_layer(*layer.diff_id)) return *id;
+    if (!layer.remote) throw lost(layer);
+    return in_context(fmt::format("unpacking layer {} of {}", layer.remote->blob.digest.brief(), layer.remote->image), [&] {
+        const layers::BlobForm form = fetch(layer, work);
+        layers::UnfinishedLayer unfinished = lease_.begin_layer();
+        const auto blob = lease_.open_blob(form.blob);
+        const layers::UnpackResult result =
+            layers::unpack_layer(*blob, util::RootedDir::open(unfinished.tree()), {}, work.stop);
+        if (result.diff_id != *layer.diff_id) {
+            throw CorruptData("the layer's tar", layer.diff_id->text(), result.diff_id.text());
+        }
+        return lease_.publish(std::move(unfinished), result.names.serialize(),
+                              {.diff_id = result.diff_id, .tar_size = result.tar_size}, {});
+    });
+}
+
+layers::LayerId LayerForms::ensure_tree(Layer& layer, const Work& work) {
+    const std::lock_guard lock(layer.mutex);
+    if (!layer.id) {
+        if (!layer.diff_id) throw lost(layer);
+        layer.id = lease_.find_layer(*layer.diff_id);
+        if (!layer.id) layer.id = unpack(layer, work);
+    }
+    return *layer.id;
+}
+
+void LayerForms::ensure_trees(const FileSystem& fs, const Work& work) {
+    in_parallel(fs.layers.size(), threads_, work.stop, [&](std::size_t i, std::stop_token stop) {
+        const Work part{.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+        static_cast<void>(ensure_tree(*fs.layers[i], part));
+    });
+}
+
+std::shared_ptr<const layers::NameIndex> LayerForms::names_locked(Layer& layer) {
+    if (!layer.names) {
+        const std::string bytes = lease_.read_names(*layer.id);
+        layer.names = std::make_shared<const layers::NameIndex>(layers::NameIndex::parse(bytes));
+    }
+    return layer.names;
+}
+
+std::shared_ptr<const layers::NameIndex> LayerForms::ensure_names(Layer& layer, const Work& work) {
+    static_cast<void>(ensure_tree(layer, work));
+    const std::lock_guard lock(layer.mutex);
+    return names_locked(layer);
+}
+
+DiffId LayerForms::ensure_diff_id(Layer& layer, const Work& work) {
+    static_cast<void>(ensure_tree(layer, work));
+    const std::lock_guard lock(layer.mutex);
+    if (layer.diff_id) return *layer.diff_id;
+    layer.diff_id = lease_.facts(*layer.id).diff_id;
+    if (layer.diff_id) return *layer.diff_id;
+    const util::RootedDir tree = util::RootedDir::open(lease_.tree_path(*layer.id));
+    const layers::PackResult result =
+        layers::pack(*names_locked(layer), tree, {.kind = layers::Codec::Kind::none}, nullptr, 1, work.stop);
+    lease_.set_diff_id(*layer.id, result.diff_id, result.tar_size);
+    layer.diff_id = result.diff_id;
+    return result.diff_id;
+}
+
+layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, const Work& work) {
+    const util::RootedDir tree = util::RootedDir::open(lease_.tree_path(*layer.id));
+    layers::BlobWriter writer = lease_.begin_blob();
+    const layers::PackResult result = layers::pack(*names_locked(layer), tree, codec, &writer, threads_, work.stop);
+    const layers::BlobInfo blob = writer.commit(
+        layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
+    if (layer.diff_id && *layer.diff_id != result.diff_id) {
+        throw CorruptData(fmt::format("the tree of layer {}", layer.identity.brief()), layer.diff_id->text(),
+                          result.diff_id.text());
+    }
+    layer.diff_id = result.diff_id;
+    lease_.set_diff_id(*layer.id, result.diff_id, result.tar_size);
+    layers::BlobForm form{.blob = blob, .media_type = std::string(codec.media_type()), .codec_id = codec.codec_id()};
+    lease_.record_form(result.diff_id, form);
+    return form;
+}
+
+layers::BlobForm LayerForms::ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work) {
+    const std::lock_guard lock(layer.mutex);
+    if (layer.diff_id) {
+        // What came from a registry stays as it is, whatever codec we would take.
+        if (const auto pulled = lease_.find_form(*layer.diff_id, kPulled)) return *pulled;
+        if (layer.remote) return fetch(layer, work);
+    }
+    if (!layer.id && layer.diff_id) layer.id = lease_.find_layer(*layer.diff_id);
+    if (!layer.id) throw lost(layer);
+    if (!layer.diff_id) layer.diff_id = lease_.facts(*layer.id).diff_id;
+    if (layer.diff_id) {
+        if (const auto form = lease_.find_form(*layer.diff_id, codec.codec_id())) return *form;
+    }
+    return pack(layer, codec, work);
+}
+
+layers::ChainView LayerForms::view(const FileSystem& fs, const Work& work) {
+    ensure_trees(fs, work);
+    layers::ChainView::Layers names;
+    for (const LayerPtr& layer : fs.layers) names.push_back(ensure_names(*layer, work));
+    return layers::ChainView(std::move(names));
+}
+
+std::vector<util::RootedDir> LayerForms::trees(const FileSystem& fs, const Work& work) {
+    std::vector<util::RootedDir> out;
+    for (const LayerPtr& layer : fs.layers) {
+        out.push_back(util::RootedDir::open(lease_.tree_path(ensure_tree(*layer, work))));
+    }
+    return out;
+}
+
+std::optional<layers::LayerId> LayerForms::ensure_patch(const FileSystem& fs, const layers::ChainView& view,
+                                                        const Work& work) {
+    const std::vector<layers::PatchItem> plan = layers::plan_patch(view);
+    if (plan.empty()) return std::nullopt;
+    std::string ingredients = R"({"v":1,"op":"patch","layers":[)";
+    for (const LayerPtr& layer : fs.layers) {
+        ingredients += fmt::format("{}\"{}\"", layer == fs.layers.front() ? "" : ",", layer->identity.text());
+    }
+    ingredients += "]}";
+    const layers::KeyRecord record{
+        .key = util::Sha256::of(ingredients), .kind = "patch", .slot = "", .ingredients = ingredients};
+    if (const auto id = lease_.find_layer(record.key)) return id;
+    const auto claim = lease_.claim(record.key, work.stop);
+    if (const auto id = lease_.find_layer(record.key)) return id;
+
+    layers::UnfinishedLayer unfinished = lease_.begin_layer();
+    layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()));
+    layers::write_patch(plan, trees(fs, work), writer);
+    return lease_.publish(std::move(unfinished), writer.finish().serialize(), {}, record);
+}
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,55 @@
+// The moves between the forms of a layer (DESIGN 1): fetch (remote → blob), unpack (blob → tree), pack (tree → blob), and
+// the patch layer of a chain. Each happens when somebody asks, at most once, in parallel with others, and is remembered
+// in the store.
+//
+// Threads: all functions may be called from several threads; two that ask for the same form of one layer wait for each
+// other. Errors: what the store, the source and the layer engine throw, with a frame that names the layer.
+#pragma once
+
+#include "builder/file_system.hpp"
+#include "builder/work.hpp"
+#include "layers/chain_view.hpp"
+#include "layers/codec.hpp"
+#include "util/rooted_dir.hpp"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace imgbuild::builder {
+
+class LayerForms {
+public:
+    /// `lease` must outlive this. `threads` is for compression and for unpacking layers side by side.
+    LayerForms(layers::Lease& lease, unsigned threads) : lease_(lease), threads_(threads) {}
+
+    /// The tree in the store; fetched and unpacked if need be.
+    layers::LayerId ensure_tree(Layer& layer, const Work& work);
+    /// All trees of a file system, side by side.
+    void ensure_trees(const FileSystem& fs, const Work& work);
+    std::shared_ptr<const layers::NameIndex> ensure_names(Layer& layer, const Work& work);
+    /// Packs to nowhere if it is not known yet: no compression.
+    DiffId ensure_diff_id(Layer& layer, const Work& work);
+    /// The blob: a base image's as it came, one of ours packed by `codec`.
+    layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work);
+
+    /// The merged names of a file system. Trees are made as well, since base images say their names only in their blobs.
+    layers::ChainView view(const FileSystem& fs, const Work& work);
+    std::vector<util::RootedDir> trees(const FileSystem& fs, const Work& work);
+    /// The tree that goes on top of the others so that an overlay of them shows what the layers mean (DESIGN 4); nothing
+    /// if they do without.
+    std::optional<layers::LayerId> ensure_patch(const FileSystem& fs, const layers::ChainView& view, const Work& work);
+
+    layers::Lease& lease() { return lease_; }
+
+private:
+    layers::BlobForm fetch(const Layer& layer, const Work& work);
+    layers::LayerId unpack(const Layer& layer, const Work& work);
+    std::shared_ptr<const layers::NameIndex> names_locked(Layer& layer);
+    layers::BlobForm pack(Layer& layer, const layers::Codec& codec, const Work& work);
+
+    layers::Lease& lease_;
+    unsigned threads_;
+};
+
+}  // namespace imgbuild::builder

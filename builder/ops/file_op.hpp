@@ -1,0 +1,46 @@
+// Carrying out File nodes: COPY, ADD, WORKDIR.
+#pragma once
+
+#include "builder/context/source_tree.hpp"
+#include "builder/layer_forms.hpp"
+#include "builder/ops/keys.hpp"
+#include "builder/work.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace imgbuild::builder {
+
+/// Where an action's files come from. Exactly one of the two is set for a CopyFiles, none for other actions.
+struct ActionSource {
+    /// A directory of the user's.
+    std::shared_ptr<const SourceTree> local;
+    /// Another node's result.
+    std::optional<FileSystem> fs;
+};
+
+enum class CacheUse { read_and_write, write };
+inline layers::OnConflict on_conflict(CacheUse use) {
+    return use == CacheUse::write ? layers::OnConflict::replace : layers::OnConflict::keep;
+}
+
+/// A layer, and how it came about.
+struct LayerResult {
+    LayerPtr layer;
+    bool cached = false;
+    /// One sentence, for people: why it was found or not.
+    std::string reason;
+};
+
+struct OpContext {
+    LayerForms& forms;
+    layers::Store& store;
+    KeyContext keys;
+    CacheUse cache = CacheUse::read_and_write;
+    unsigned threads = 1;
+};
+
+LayerResult carry_out(const File& file, const FileSystem& base, const std::vector<ActionSource>& sources,
+                      const OpContext& context, const Work& work);
+
+}  // namespace imgbuild::builder

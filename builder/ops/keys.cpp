@@ -1,0 +1,216 @@
+#include "builder/ops/keys.hpp"
+
+#include "util/overloaded.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace imgbuild::builder {
+namespace {
+
+using nlohmann::json;
+using util::overloaded;
+
+constexpr int kRecipe = 1;
+
+// JSON holds text, and names are bytes: what is no UTF-8 is written in hexadecimal behind a NUL, which no name has, so
+// that two different names never look alike.
+std::string text_of(std::string_view bytes) {
+    if (util::is_valid_utf8(bytes)) return std::string(bytes);
+    std::string out(1, '\0');
+    for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    return out;
+}
+
+json texts_of(const std::vector<std::string>& list) {
+    json out = json::array();
+    for (const std::string& text : list) out.push_back(text_of(text));
+    return out;
+}
+
+json layers_json(const FileSystem& fs) {
+    json out = json::array();
+    for (const LayerPtr& layer : fs.layers) out.push_back(layer->identity.text());
+    return out;
+}
+
+json time_json(const FileSystem& base, const KeyContext& context) {
+    json out = {{"from", base.next_time()}};
+    if (context.time_limit) out["limit"] = *context.time_limit;
+    return out;
+}
+
+layers::KeyRecord record_of(const json& ingredients, std::string kind, const KeyContext& context) {
+    layers::KeyRecord out;
+    out.ingredients = ingredients.dump();
+    out.key = util::Sha256::of(out.ingredients);
+    out.kind = std::move(kind);
+    out.slot = context.slot;
+    return out;
+}
+
+json source_json(const SourceIdentity& source) {
+    if (source.checksum) return {{"checksum", source.checksum->text()}};
+    json list = json::array();
+    for (const Digest& layer : source.layers) list.push_back(layer.text());
+    return {{"layers", std::move(list)}};
+}
+
+json owner_json(const std::optional<OwnerText>& owner) {
+    return owner ? json(text_of(owner->user + ":" + owner->group)) : json(nullptr);
+}
+
+json action_json(const FileAction& action) {
+    return std::visit(overloaded{
+                          [](const CopyFiles& copy) -> json {
+                              return {{"do", "copy"},
+                                      {"sources", texts_of(copy.sources)},
+                                      {"to", text_of(copy.destination)},
+                                      {"owner", owner_json(copy.owner)},
+                                      {"mode", copy.mode},
+                                      {"excludes", texts_of(copy.excludes)},
+                                      {"unpack", copy.unpack_archives}};
+                          },
+                          [](const MakeDirectory& make) -> json {
+                              return {{"do", "mkdir"},
+                                      {"to", text_of(make.path)},
+                                      {"owner", owner_json(make.owner)},
+                                      {"mode", make.mode}};
+                          },
+                          [](const MakeFile& make) -> json {
+                              return {{"do", "mkfile"},
+                                      {"to", text_of(make.destination)},
+                                      {"name", text_of(make.name)},
+                                      {"content", util::Sha256::of(make.content).text()},
+                                      {"owner", owner_json(make.owner)},
+                                      {"mode", make.mode}};
+                          },
+                      },
+                      action);
+}
+
+// Fields are separated by NUL and counted where they repeat, so that no two entries have the same bytes.
+void update(util::Sha256& hash, std::string_view field) {
+    hash.update(field);
+    hash.update(std::string_view("\0", 1));
+}
+
+void update(util::Sha256& hash, const layers::Entry& entry) {
+    update(hash, entry.path);
+    update(hash, fmt::format("{} {:o} {} {} {} {}:{} {}", static_cast<int>(entry.type), entry.mode, entry.uid, entry.gid,
+                             entry.size, entry.dev_major, entry.dev_minor, entry.xattrs.size()));
+    update(hash, entry.link_target);
+    for (const auto& xattr : entry.xattrs) {
+        update(hash, xattr.first);
+        update(hash, fmt::format("{}", xattr.second.size()));
+        update(hash, xattr.second);
+    }
+}
+
+// Names of one file share a number, by first appearance: that two files are one is part of what is copied.
+class LinkNumbers {
+public:
+    std::size_t of(const SourceFileInfo& file) {
+        if (!file.link_group) return 0;
+        return numbers_.try_emplace(*file.link_group, numbers_.size() + 1).first->second;
+    }
+
+private:
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> numbers_;
+};
+
+}  // namespace
+
+layers::KeyRecord exec_key(const Exec& exec, const FileSystem& base, const KeyContext& context) {
+    const json ingredients = {{"v", kRecipe},
+                              {"op", "exec"},
+                              {"args", texts_of(exec.args)},
+                              {"env", texts_of(exec.env)},
+                              {"workdir", text_of(exec.workdir)},
+                              {"user", text_of(exec.user)},
+                              {"network", exec.network == Network::host ? "host" : "none"},
+                              {"platform", context.platform.text()},
+                              {"base", layers_json(base)},
+                              {"time", time_json(base, context)}};
+    return record_of(ingredients, "exec", context);
+}
+
+std::vector<const SourceFileInfo*> files_of(const Selection& selection) {
+    std::vector<const SourceFileInfo*> out;
+    const auto add = [&out](const SourceFileInfo& file) {
+        if (file.entry.type == layers::EntryType::file) out.push_back(&file);
+    };
+    for (const SelectedRoot& root : selection.roots) {
+        add(root.self);
+        for (const SourceFileInfo& file : root.below) add(file);
+    }
+    return out;
+}
+
+Digest selection_checksum(const Selection& selection, const std::vector<Digest>& contents) {
+    util::Sha256 hash;
+    LinkNumbers links;
+    std::size_t next = 0;
+    const auto add = [&](const SourceFileInfo& file) {
+        update(hash, file.entry);
+        update(hash, fmt::format("{}", links.of(file)));
+        if (file.entry.type == layers::EntryType::file) update(hash, contents.at(next++).hex());
+    };
+    for (const SelectedRoot& root : selection.roots) {
+        update(hash, root.name);
+        update(hash, fmt::format("{}", root.below.size()));
+        add(root.self);
+        for (const SourceFileInfo& file : root.below) add(file);
+    }
+    return hash.digest();
+}
+
+layers::KeyRecord file_definition_key(const File& file, const std::vector<SourceIdentity>& sources,
+                                      const FileSystem& base, const KeyContext& context) {
+    json actions = json::array();
+    for (std::size_t i = 0; i < file.actions.size(); ++i) {
+        json action = action_json(file.actions[i]);
+        action["source"] = source_json(sources.at(i));
+        actions.push_back(std::move(action));
+    }
+    const json ingredients = {{"v", kRecipe},
+                              {"op", "file"},
+                              {"actions", std::move(actions)},
+                              {"base", layers_json(base)},
+                              {"time", time_json(base, context)}};
+    return record_of(ingredients, "file", context);
+}
+
+layers::KeyRecord file_content_key(const Placement& placement, const std::vector<SourceIdentity>& sources,
+                                   const FileSystem& base, const KeyContext& context) {
+    util::Sha256 hash;
+    bool unpacks = false;
+    for (const PlacedEntry& placed : placement.entries) {
+        update(hash, placed.entry);
+        std::visit(overloaded{
+                       [&](std::monostate) { update(hash, "-"); },
+                       [&](const FromSource& from) {
+                           update(hash, fmt::format("source {} {}", from.action, from.file.entry.path));
+                       },
+                       [&](const FromText& from) { update(hash, "text " + util::Sha256::of(from.text).hex()); },
+                       [&](const FromArchive& from) {
+                           unpacks = true;
+                           update(hash, fmt::format("archive {} {}", from.action, from.file.entry.path));
+                       },
+                   },
+                   placed.content);
+    }
+    json list = json::array();
+    for (const SourceIdentity& source : sources) list.push_back(source_json(source));
+    json ingredients = {{"v", kRecipe},
+                        {"op", "place"},
+                        {"placement", hash.digest().text()},
+                        {"sources", std::move(list)},
+                        {"time", time_json(base, context)}};
+    // The entries of an archive meet the links of the base while they are unpacked.
+    if (unpacks) ingredients["base"] = layers_json(base);
+    return record_of(ingredients, "file", context);
+}
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,115 @@
+#include "builder/ops/selection.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "parser/glob.hpp"
+#include "parser/ignore.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+namespace imgbuild::builder {
+namespace {
+
+using layers::EntryType;
+
+constexpr std::size_t kMaxFiles = 1'000'000;
+
+class Selector {
+public:
+    Selector(const SourceTree& tree, const CopyFiles& copy)
+        : tree_(tree), exclude_(copy.excludes) {}
+
+    void add_pattern(const std::string& pattern) {
+        const std::string clean = util::clean_path(pattern);
+        if (!parser::has_wildcard(clean)) {
+            add_root(clean, pattern);
+            return;
+        }
+        std::vector<std::string> matches;
+        expand(clean, "", matches);
+        for (const std::string& match : matches) add_root(match, pattern);
+    }
+
+    Selection take() { return std::move(selection_); }
+
+private:
+    // A wildcard matches component by component, since it never matches "/"; so only directories that can lead to a
+    // match are listed.
+    void expand(std::string_view pattern, const std::string& directory, std::vector<std::string>& matches) const {
+        const std::size_t slash = pattern.find('/');
+        const std::string_view head = pattern.substr(0, slash);
+        for (const SourceFileInfo& child : tree_.children(directory)) {
+            const std::string& path = child.entry.path;
+            const std::string_view name = directory.empty() ? std::string_view(path) : layers::base_name(path);
+            if (!parser::match_glob(head, name)) continue;
+            if (slash == std::string_view::npos) {
+                matches.push_back(path);
+                continue;
+            }
+            const std::string inside = tree_.resolve(path);
+            const auto target = tree_.find(inside);
+            if (target && target->entry.type == EntryType::directory) {
+                expand(pattern.substr(slash + 1), inside, matches);
+            }
+        }
+    }
+
+    void add_root(const std::string& path, const std::string& written) {
+        const std::string resolved = tree_.resolve(path);
+        auto self = tree_.find(resolved);
+        if (!self) throw not_found(resolved, written);
+        SelectedRoot root;
+        root.name = path.empty() ? "" : std::string(layers::base_name(path));
+        const bool is_directory = self->entry.type == EntryType::directory;
+        if (!is_directory && exclude_.excluded(root.name)) return;
+        root.self = std::move(*self);
+        if (is_directory) add_below(root, root.self.entry.path);
+        selection_.roots.push_back(std::move(root));
+    }
+
+    void add_below(SelectedRoot& root, const std::string& directory) {
+        for (SourceFileInfo& child : tree_.children(directory)) {
+            const std::string path = child.entry.path;
+            const bool is_directory = child.entry.type == EntryType::directory;
+            const std::string relative =
+                root.self.entry.path.empty() ? path : path.substr(root.self.entry.path.size() + 1);
+            const bool excluded = !exclude_.empty() && exclude_.excluded(relative);
+            if (excluded && (!is_directory || exclude_.can_skip(relative))) continue;
+            if (++count_ > kMaxFiles) {
+                throw Error({.code = "source.too-many-files",
+                             .message = fmt::format("more than {} files are to be copied", kMaxFiles),
+                             .hint = "exclude what the image does not need in .dockerignore",
+                             .where = {}});
+            }
+            const std::size_t here = root.below.size();
+            root.below.push_back(std::move(child));
+            if (is_directory) add_below(root, path);
+            // An excluded directory is only there for what an exception brings back in it.
+            if (excluded && root.below.size() == here + 1) root.below.pop_back();
+        }
+    }
+
+    Error not_found(const std::string& path, const std::string& written) const {
+        const std::string why = tree_.why_absent(path);
+        return Error({.code = "source.not-found",
+                      .message = fmt::format("{} not found{}", util::quote(written), why.empty() ? "" : ": " + why),
+                      .hint = why.empty() ? "paths are relative to the root of the context" : "",
+                      .where = {}});
+    }
+
+    const SourceTree& tree_;
+    parser::IgnoreMatcher exclude_;
+    Selection selection_;
+    std::size_t count_ = 0;
+};
+
+}  // namespace
+
+Selection select_files(const SourceTree& tree, const CopyFiles& copy) {
+    Selector selector(tree, copy);
+    for (const std::string& source : copy.sources) selector.add_pattern(source);
+    return selector.take();
+}
+
+}  // namespace imgbuild::builder
