@@ -1,0 +1,103 @@
+#include "builder/export.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "registry/oci_archive.hpp"
+#include "registry/oci_layout.hpp"
+#include "registry/repository.hpp"
+#include "util/files.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+namespace imgbuild::builder {
+namespace {
+
+// Layouts take whole names, and write both the tag and the name that containerd and docker look for.
+std::vector<std::string> texts_of(std::span<const Reference> names) {
+    std::vector<std::string> out;
+    for (const Reference& name : names) out.push_back(name.text());
+    return out;
+}
+
+void write_archive(util::Sink& sink, const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
+                   const Work& work) {
+    registry::OciArchiveWriter archive(sink);
+    send_image(image, lease, archive, texts_of(names), work);
+    archive.finish();
+}
+
+void write_archive_file(const std::string& path, const PackedImage& image, std::span<const Reference> names,
+                        layers::Lease& lease, const Work& work) {
+    if (path == "-") {
+        util::FdSink sink(STDOUT_FILENO, "standard output");
+        write_archive(sink, image, names, lease, work);
+        return;
+    }
+    util::AtomicFile file(path);
+    util::FdSink sink(file.fd(), path);
+    write_archive(sink, image, names, lease, work);
+    file.commit();
+}
+
+void push(const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
+          registry::RegistryClient& client,
+          const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
+    for (const Reference& name : names) {
+        in_context(fmt::format("pushing {}", util::quote(name.familiar())), [&] {
+            registry::Repository repository(client, name, mount_from(name.domain()));
+            const std::vector<std::string> tags = {name.tag()};
+            send_image(image, lease, repository, tags, work);
+        });
+    }
+}
+
+}  // namespace
+
+void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
+                  registry::RegistryClient& registry,
+                  const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
+    switch (output.kind) {
+        case Output::Kind::oci_archive: write_archive_file(output.destination, image, names, lease, work); return;
+        case Output::Kind::oci_layout: {
+            registry::OciLayoutWriter layout(output.destination);
+            send_image(image, lease, layout, texts_of(names), work);
+            return;
+        }
+        case Output::Kind::registry: push(image, names, lease, registry, mount_from, work); return;
+    }
+}
+
+void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease) {
+    layers::ImageRecord record;
+    record.id = image.id;
+    record.config = image.config_text;
+    record.diff_ids = image.config.diff_ids;
+    record.created = image.time;
+    for (const LayerPtr& layer : image.fs.layers) {
+        const std::lock_guard lock(layer->mutex);
+        if (layer->id) record.size += lease.facts(*layer->id).tar_size;
+    }
+    std::vector<std::string> texts;
+    for (const Reference& name : names) texts.push_back(name.text());
+    lease.put_image(record, texts);
+}
+
+Image load_image(const layers::ImageRecord& record) {
+    Image out{.id = record.id,
+              .config = oci::parse_image_config(record.config),
+              .config_text = record.config,
+              .fs = {},
+              .time = record.created};
+    for (const DiffId& diff_id : record.diff_ids) {
+        auto layer = std::make_shared<Layer>(diff_id.digest());
+        layer->diff_id = diff_id;
+        out.fs.layers.push_back(std::move(layer));
+    }
+    out.fs.base_layers = out.fs.layers.size();
+    return out;
+}
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,23 @@
+// Sending an image to where it was asked for: archives, layouts, registries, and under a name in the store.
+#pragma once
+
+#include "builder/build.hpp"
+#include "builder/image.hpp"
+
+#include <span>
+#include <vector>
+
+namespace imgbuild::builder {
+
+/// Writes one output. `mount_from(domain)` names repositories of that registry whose blobs the image may share.
+void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
+                  registry::RegistryClient& registry,
+                  const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work);
+
+/// Makes the image known to the store, under its id and `names`.
+void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease);
+
+/// An image of the store, as a build has it; for pushing and exporting later.
+Image load_image(const layers::ImageRecord& record);
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,91 @@
+#include "builder/image.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "builder/parallel.hpp"
+#include "oci/media_types.hpp"
+
+#include <fmt/format.h>
+
+namespace imgbuild::builder {
+namespace {
+
+// An OCI manifest speaks of layers in OCI's words; docker's media types of the same bytes mean the same.
+std::string oci_media_type(const std::string& media_type) {
+    if (media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip") return std::string(oci::media_type::kLayerGzip);
+    if (media_type == "application/vnd.docker.image.rootfs.diff.tar") return std::string(oci::media_type::kLayerTar);
+    return media_type;
+}
+
+Work part_of(const Work& work, std::stop_token stop) {
+    return {.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+}
+
+}  // namespace
+
+std::int64_t newest_time(const FileSystem& fs, std::optional<std::int64_t> limit) {
+    if (fs.layers.size() == fs.base_layers) return fs.base_time;
+    const auto position = static_cast<std::int64_t>(fs.layers.size() - fs.base_layers);
+    return layer_time(fs.base_time + kLayerTimeStep * position, fs.layers.back()->identity, limit);
+}
+
+Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms, unsigned threads,
+                   const Work& work) {
+    Image out{.id = {}, .config = std::move(config), .config_text = {}, .fs = fs, .time = time};
+    std::vector<DiffId> diff_ids(fs.layers.size());
+    in_parallel(fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
+        Layer& layer = *fs.layers[i];
+        const bool is_base = i < fs.base_layers;
+        // Those of a base image are known without looking at its layers.
+        diff_ids[i] = is_base ? layer.diff_id.value() : forms.ensure_diff_id(layer, part_of(work, std::move(stop)));
+    });
+    out.config.diff_ids = std::move(diff_ids);
+    const oci::Timestamp timestamp{.seconds = time, .nanoseconds = 0};
+    out.config.created = timestamp;
+    for (oci::HistoryEntry& entry : out.config.history) {
+        if (!entry.created) entry.created = timestamp;
+    }
+    out.config_text = out.config.to_json();
+    out.id = util::Sha256::of(out.config_text);
+    return out;
+}
+
+PackedImage pack_image(const Image& image, LayerForms& forms, const layers::Codec& codec, unsigned threads,
+                       const Work& work) {
+    PackedImage out;
+    out.config_text = image.config_text;
+    out.blobs.resize(image.fs.layers.size());
+    // Layers one after the other where we compress, since that uses all cores by itself; fetching overlaps.
+    in_parallel(image.fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
+        out.blobs[i] = forms.ensure_blob(*image.fs.layers[i], codec, part_of(work, std::move(stop)));
+    });
+    out.manifest.media_type = std::string(oci::media_type::kManifest);
+    out.manifest.config = oci::describe(oci::media_type::kConfig, out.config_text);
+    for (const layers::BlobForm& form : out.blobs) {
+        oci::Descriptor layer;
+        layer.media_type = oci_media_type(form.media_type);
+        layer.digest = form.blob.digest;
+        layer.size = form.blob.size;
+        out.manifest.layers.push_back(std::move(layer));
+    }
+    out.manifest_text = out.manifest.to_json();
+    out.descriptor = oci::describe(oci::media_type::kManifest, out.manifest_text);
+    out.descriptor.platform = image.config.platform;
+    return out;
+}
+
+void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
+                const Work& work) {
+    if (!sink.has(image.manifest.config, work.stop)) {
+        sink.put(image.manifest.config, oci::open_text(image.config_text), work.stop);
+    }
+    for (std::size_t i = 0; i < image.blobs.size(); ++i) {
+        const oci::Descriptor& blob = image.manifest.layers[i];
+        if (sink.has(blob, work.stop)) continue;
+        const layers::BlobInfo info = image.blobs[i].blob;
+        sink.put(blob, [&lease, info] { return lease.open_blob(info); }, work.stop);
+    }
+    sink.put_manifest(image.descriptor, image.manifest_text, tags, work.stop);
+}
+
+}  // namespace imgbuild::builder

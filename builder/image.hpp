@@ -1,0 +1,53 @@
+// From the result of a graph to an image: config, manifest, and the blobs that go with it.
+#pragma once
+
+#include "builder/file_system.hpp"
+#include "builder/layer_forms.hpp"
+#include "builder/work.hpp"
+#include "layers/codec.hpp"
+#include "oci/blobs.hpp"
+#include "oci/image_config.hpp"
+#include "oci/manifest.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace imgbuild::builder {
+
+/// The image's own time (DESIGN 6) where nothing says another: that of the newest layer.
+std::int64_t newest_time(const FileSystem& fs, std::optional<std::int64_t> limit);
+
+/// A config with its diff ids and times. Its text is what the image id digests.
+struct Image {
+    Digest id;
+    oci::ImageConfig config;
+    std::string config_text;
+    FileSystem fs;
+    std::int64_t time = 0;
+};
+
+/// Fills in diff ids and times. Layers without a diff id are packed to nowhere for it.
+Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms, unsigned threads,
+                   const Work& work);
+
+/// An image with the blobs that a registry or a layout needs.
+struct PackedImage {
+    oci::Manifest manifest;
+    oci::Descriptor descriptor;
+    std::string manifest_text;
+    std::string config_text;
+    std::vector<layers::BlobForm> blobs;
+};
+
+/// Makes the blobs (a base image's as they came, ours by `codec`) and the manifest over them.
+PackedImage pack_image(const Image& image, LayerForms& forms, const layers::Codec& codec, unsigned threads,
+                       const Work& work);
+
+/// Config and layers in order, then the manifest with `tags`. What the sink has is left out.
+void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
+                const Work& work);
+
+}  // namespace imgbuild::builder

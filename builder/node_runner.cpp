@@ -1,0 +1,168 @@
+#include "builder/node_runner.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "builder/ops/exec_op.hpp"
+#include "util/overloaded.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace imgbuild::builder {
+namespace {
+
+using util::overloaded;
+
+std::string instruction_of(const Node& node) {
+    if (!node.origin.instruction.empty()) return node.origin.instruction;
+    if (const auto* image = std::get_if<ImageSource>(&node.op)) return "image " + image->locator;
+    return std::string(op_name(node.op));
+}
+
+// Directories are no steps: nothing is done to them.
+bool is_step(const Node& node) { return !std::holds_alternative<LocalSource>(node.op); }
+
+std::vector<StepInfo> number_steps(const Graph& graph, const std::vector<bool>& needed) {
+    std::map<std::string, std::size_t> in_stage;
+    for (NodeId id = 0; id < graph.size(); ++id) {
+        if (needed[id] && is_step(graph[id])) ++in_stage[graph[id].origin.stage];
+    }
+    std::map<std::string, std::size_t> position;
+    std::vector<StepInfo> out(graph.size());
+    std::size_t number = 0;
+    for (NodeId id = 0; id < graph.size(); ++id) {
+        if (!needed[id] || !is_step(graph[id])) continue;
+        const NodeOrigin& origin = graph[id].origin;
+        StepInfo& info = out[id];
+        info.number = ++number;
+        info.stage = origin.stage;
+        info.instruction = instruction_of(graph[id]);
+        info.line = origin.where.span.line;
+        if (!origin.stage.empty()) {
+            info.position = fmt::format("{} {}/{}", origin.stage, ++position[origin.stage], in_stage[origin.stage]);
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+NodeRunner::NodeRunner(RunnerContext context, NodeId target) : context_(std::move(context)) {
+    infos_ = number_steps(context_.graph, needed_for(context_.graph, target));
+    results_.resize(context_.graph.size());
+    for (const StepInfo& info : infos_) steps_ = std::max(steps_, info.number);
+}
+
+void NodeRunner::run(NodeId id, std::stop_token stop) {
+    const StepInfo& info = infos_.at(id);
+    const Work work{.stop = std::move(stop), .progress = context_.progress, .step = info.number, .info = info};
+    const auto begin = std::chrono::steady_clock::now();
+    const auto finished = [&](StepOutcome outcome, std::string detail) {
+        if (info.number == 0) return;
+        const auto duration = std::chrono::steady_clock::now() - begin;
+        context_.progress.report(
+            event::StepFinished{.step = info,
+                                .outcome = outcome,
+                                .duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration),
+                                .detail = std::move(detail)});
+    };
+    if (info.number != 0) context_.progress.report(event::StepStarted{info});
+    try {
+        Ending ending = carry_out_node(id, work);
+        finished(ending.cached ? StepOutcome::cached : StepOutcome::done, std::move(ending.reason));
+    } catch (const Cancelled&) {
+        finished(StepOutcome::cancelled, "");
+        throw;
+    } catch (Error& error) {
+        const SourceSpan& where = context_.graph[id].origin.where;
+        if (where.file) error.locate(where);
+        finished(StepOutcome::failed, error.what());
+        throw;
+    } catch (const std::exception& error) {
+        finished(StepOutcome::failed, error.what());
+        throw;
+    }
+}
+
+NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
+    const Node& node = context_.graph[id];
+    return std::visit(
+        overloaded{
+            [&](const ImageSource& source) { return image(id, source); },
+            [&](const LocalSource& source) { return local(id, source); },
+            [&](const Exec& exec) {
+                const FileSystem base = base_of(node);
+                // The sandbox is only asked for when the command has to run.
+                struct Lazy final : sandbox::Sandbox {
+                    explicit Lazy(const std::function<sandbox::Sandbox&()>& make) : make_sandbox(make) {}
+                    sandbox::StepResult run(const sandbox::StepSpec& step, sandbox::OutputSink& output,
+                                            std::stop_token stop) override {
+                        return make_sandbox().run(step, output, std::move(stop));
+                    }
+                    const std::function<sandbox::Sandbox&()>& make_sandbox;
+                } sandbox(context_.sandbox);
+                return put_layer(id, base, carry_out(exec, base, sandbox, op_context(id), work));
+            },
+            [&](const File& file) {
+                const FileSystem base = base_of(node);
+                return put_layer(id, base, carry_out(file, base, sources_of(file), op_context(id), work));
+            },
+        },
+        node.op);
+}
+
+NodeRunner::Ending NodeRunner::image(NodeId id, const ImageSource& source) {
+    FileSystem fs = context_.images.file_system(source.locator);
+    // What the store has is pinned now, and seen to be there.
+    bool all_there = true;
+    for (const LayerPtr& layer : fs.layers) {
+        const std::lock_guard lock(layer->mutex);
+        if (!layer->id) layer->id = context_.forms.lease().find_layer(*layer->diff_id);
+        all_there = all_there && layer->id.has_value();
+    }
+    results_[id].fs = std::move(fs);
+    return {.cached = all_there, .reason = all_there ? "its layers are in the store" : ""};
+}
+
+NodeRunner::Ending NodeRunner::local(NodeId id, const LocalSource& source) {
+    results_[id].local = context_.contexts.at(source.name);
+    return {};
+}
+
+NodeRunner::Ending NodeRunner::put_layer(NodeId id, const FileSystem& base, LayerResult made) {
+    results_[id].fs = base.with(std::move(made.layer));
+    return {.cached = made.cached, .reason = std::move(made.reason)};
+}
+
+FileSystem NodeRunner::base_of(const Node& node) const {
+    if (!node.base) return {};
+    return results_.at(*node.base).fs;
+}
+
+std::vector<ActionSource> NodeRunner::sources_of(const File& file) const {
+    std::vector<ActionSource> out;
+    for (const FileAction& action : file.actions) {
+        ActionSource source;
+        if (const auto* copy = std::get_if<CopyFiles>(&action)) {
+            const Result& from = results_.at(copy->from);
+            source.local = from.local;
+            if (!from.local) source.fs = from.fs;
+        }
+        out.push_back(std::move(source));
+    }
+    return out;
+}
+
+OpContext NodeRunner::op_context(NodeId id) const {
+    const StepInfo& info = infos_.at(id);
+    return {.forms = context_.forms,
+            .store = context_.store,
+            .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
+            .cache = context_.cache,
+            .threads = context_.threads};
+}
+
+}  // namespace imgbuild::builder

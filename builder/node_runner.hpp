@@ -1,0 +1,74 @@
+// Carries out the nodes of one graph and keeps their results.
+#pragma once
+
+#include <imgbuild/progress.hpp>
+
+#include "builder/context/source_tree.hpp"
+#include "builder/file_system.hpp"
+#include "builder/graph.hpp"
+#include "builder/images.hpp"
+#include "builder/ops/file_op.hpp"
+#include "builder/sandbox/sandbox.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace imgbuild::builder {
+
+struct RunnerContext {
+    const Graph& graph;
+    const Images& images;
+    LayerForms& forms;
+    layers::Store& store;
+    /// By name, "context" among them.
+    std::map<std::string, std::shared_ptr<const SourceTree>> contexts;
+    /// Made when the first command really has to run.
+    std::function<sandbox::Sandbox&()> sandbox;
+    ProgressSink& progress;
+    Platform platform;
+    std::optional<std::int64_t> time_limit;
+    CacheUse cache = CacheUse::read_and_write;
+    unsigned threads = 1;
+};
+
+/// run() may be called from several threads, once per node and after its inputs.
+class NodeRunner {
+public:
+    /// Numbers the steps that `target` needs.
+    NodeRunner(RunnerContext context, NodeId target);
+
+    std::size_t steps() const { return steps_; }
+    /// Reports start and end of the step. An error leaves with the place of the node's instruction.
+    void run(NodeId id, std::stop_token stop);
+    /// Of a node that has run.
+    const FileSystem& result(NodeId id) const { return results_.at(id).fs; }
+
+private:
+    struct Result {
+        FileSystem fs;
+        std::shared_ptr<const SourceTree> local;
+    };
+    struct Ending {
+        bool cached = false;
+        std::string reason;
+    };
+
+    Ending carry_out_node(NodeId id, const Work& work);
+    Ending image(NodeId id, const ImageSource& source);
+    Ending local(NodeId id, const LocalSource& source);
+    Ending put_layer(NodeId id, const FileSystem& base, LayerResult made);
+    std::vector<ActionSource> sources_of(const File& file) const;
+    FileSystem base_of(const Node& node) const;
+    OpContext op_context(NodeId id) const;
+
+    RunnerContext context_;
+    std::vector<StepInfo> infos_;
+    std::vector<Result> results_;
+    std::size_t steps_ = 0;
+};
+
+}  // namespace imgbuild::builder

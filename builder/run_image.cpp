@@ -1,0 +1,45 @@
+#include "builder/run_image.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "builder/export.hpp"
+#include "builder/ops/exec_op.hpp"
+#include "builder/ops/root.hpp"
+
+namespace imgbuild::builder {
+namespace {
+
+std::vector<std::string> command_of(const oci::RunConfig& config, const std::vector<std::string>& args) {
+    std::vector<std::string> out = config.entrypoint.value_or(std::vector<std::string>{});
+    const std::vector<std::string> rest = args.empty() ? config.cmd.value_or(std::vector<std::string>{}) : args;
+    out.insert(out.end(), rest.begin(), rest.end());
+    if (out.empty()) {
+        throw UsageError({.code = "usage.no-command",
+                          .message = "the image has neither ENTRYPOINT nor CMD",
+                          .hint = "name the command: imgbuild run IMAGE COMMAND",
+                          .where = {}});
+    }
+    return out;
+}
+
+}  // namespace
+
+sandbox::StepResult run_image(const layers::ImageRecord& record, const std::vector<std::string>& args,
+                              layers::Store& store, sandbox::Sandbox& sandbox, sandbox::OutputSink& output,
+                              unsigned threads, const Work& work) {
+    const Image image = load_image(record);
+    layers::Lease lease = store.begin_lease();
+    LayerForms forms(lease, threads);
+    const oci::RunConfig& config = image.config.config;
+    Exec exec;
+    exec.args = command_of(config, args);
+    exec.env = config.env;
+    exec.workdir = config.working_dir.empty() ? "/" : config.working_dir;
+    exec.user = config.user;
+    const layers::ChainView view = forms.view(image.fs, work);
+    sandbox::StepSpec spec = step_spec(exec, view, image.time);
+    const StepRoot root(image.fs, view, spec, forms, work);
+    return sandbox.run(spec, output, work.stop);
+}
+
+}  // namespace imgbuild::builder

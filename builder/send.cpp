@@ -1,0 +1,19 @@
+#include "builder/send.hpp"
+
+#include "builder/export.hpp"
+
+namespace imgbuild::builder {
+
+Digest send_stored_image(const layers::ImageRecord& record, const Output& output, const std::vector<Reference>& names,
+                         const layers::Codec& codec, const Services& services, std::stop_token stop) {
+    const Image image = load_image(record);
+    layers::Lease lease = services.store.begin_lease();
+    LayerForms forms(lease, services.threads);
+    const Work work{.stop = std::move(stop), .progress = services.progress};
+    const PackedImage packed = pack_image(image, forms, codec, services.threads, work);
+    write_output(output, packed, names, lease, services.registry,
+                 [](const std::string&) { return std::vector<std::string>(); }, work);
+    return packed.descriptor.digest;
+}
+
+}  // namespace imgbuild::builder
