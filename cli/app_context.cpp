@@ -1,0 +1,35 @@
+#include "cli/app_context.hpp"
+
+#include "util/fd.hpp"
+
+#include <cstdlib>
+#include <unistd.h>
+
+namespace imgbuild::cli {
+
+std::optional<std::string> AppContext::environment(const char* name) {
+    const char* value = std::getenv(name);
+    if (value == nullptr) return std::nullopt;
+    return value;
+}
+
+layers::Store& AppContext::store() {
+    if (!store_) {
+        store_ = layers::Store::open(root.empty() ? layers::Store::default_root(environment, ::geteuid()) : root);
+    }
+    return *store_;
+}
+
+registry::RegistryClient& AppContext::registry() {
+    if (!client_) {
+        transport_ = std::make_unique<registry::CurlTransport>();
+        registry::ClientOptions options;
+        options.plain_http = plain_http;
+        client_ = std::make_unique<registry::RegistryClient>(*transport_, std::move(options));
+    }
+    return *client_;
+}
+
+void print_result(const std::string& text) { util::write_all(STDOUT_FILENO, text, "standard output"); }
+
+}  // namespace imgbuild::cli

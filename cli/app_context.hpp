@@ -1,0 +1,45 @@
+// What commands share: where the store is, how to print, and when to stop.
+#pragma once
+
+#include "layers/store.hpp"
+#include "registry/client.hpp"
+#include "registry/curl_transport.hpp"
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+
+namespace imgbuild::cli {
+
+/// Made once by main(), handed to every command.
+class AppContext {
+public:
+    explicit AppContext(std::stop_token stop) : stop_(std::move(stop)) {}
+
+    /// --root; empty: Store::default_root().
+    std::string root;
+    /// --insecure-registry: hosts that are spoken to without TLS.
+    std::set<std::string, std::less<>> plain_http;
+
+    /// Set while the command line is read: the command may start a sandbox, so the process becomes a worker first.
+    bool runs_steps = false;
+
+    std::stop_token stop() const { return stop_; }
+    /// Opened at the first call.
+    layers::Store& store();
+    registry::RegistryClient& registry();
+    static std::optional<std::string> environment(const char* name);
+
+private:
+    std::stop_token stop_;
+    std::shared_ptr<layers::Store> store_;
+    std::unique_ptr<registry::CurlTransport> transport_;
+    std::unique_ptr<registry::RegistryClient> client_;
+};
+
+/// Writes a result. Everything else goes to standard error.
+void print_result(const std::string& text);
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,175 @@
+#include "cli/build_options.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "util/fd.hpp"
+#include "util/text.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <unistd.h>
+
+namespace imgbuild::cli {
+namespace {
+
+constexpr std::size_t kLargestFile = 16U << 20;
+constexpr std::array<const char*, 4> kFileNames = {"Buildfile", "Dockerfile", "Containerfile", "dockerfile"};
+
+UsageError usage(std::string code, std::string message, std::string hint) {
+    return UsageError({.code = std::move(code), .message = std::move(message), .hint = std::move(hint), .where = {}});
+}
+
+// The context is a directory for now; what docker would take besides is told apart, so that nobody wonders.
+void check_context(const std::string& context) {
+    const bool is_url = context.find("://") != std::string::npos || context.starts_with("git@");
+    if (context != "-" && !is_url) return;
+    throw usage("usage.unsupported-context",
+                fmt::format("the context {} is not supported yet", util::quote(context)),
+                "give a directory; a build file on standard input goes with -f -");
+}
+
+std::string find_file(const std::string& context) {
+    for (const char* name : kFileNames) {
+        const std::string path = context + "/" + name;
+        if (::access(path.c_str(), F_OK) == 0) return path;
+    }
+    throw Error({.code = "source.no-build-file",
+                 .message = fmt::format("there is no Buildfile, Dockerfile or Containerfile in {}", util::quote(context)),
+                 .hint = "name it with -f FILE",
+                 .where = {}});
+}
+
+std::shared_ptr<const SourceFile> read_file(const std::string& path) {
+    auto out = std::make_shared<SourceFile>();
+    if (path == "-") {
+        out->name = "standard input";
+        out->text = util::read_all(STDIN_FILENO, kLargestFile, "the build file");
+        return out;
+    }
+    out->name = path;
+    try {
+        out->text = util::read_file(path, kLargestFile);
+    } catch (const IoError& error) {
+        throw Error({.code = "source.no-build-file",
+                     .message = fmt::format("the build file cannot be read: {}", error.message()),
+                     .hint = "paths after -f are relative to the current directory",
+                     .where = {}});
+    }
+    return out;
+}
+
+// "K=V", or "K": the value of the environment variable K, if it is set.
+std::optional<std::pair<std::string, std::string>> parse_argument(const std::string& text) {
+    const std::size_t equals = text.find('=');
+    if (text.empty() || equals == 0) {
+        throw usage("usage.bad-build-arg", fmt::format("--build-arg {} has no name", util::quote(text)), "write --build-arg NAME=VALUE");
+    }
+    if (equals != std::string::npos) return std::pair(text.substr(0, equals), text.substr(equals + 1));
+    const auto value = AppContext::environment(text.c_str());
+    if (!value) return std::nullopt;
+    return std::pair(text, *value);
+}
+
+void add_context(const std::string& text, builder::BuildRequest& request) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+        throw usage("usage.bad-build-context", fmt::format("--build-context {} is not NAME=VALUE", util::quote(text)),
+                    "for example --build-context base=oci-layout://DIR");
+    }
+    const std::string name = text.substr(0, equals);
+    const std::string value = text.substr(equals + 1);
+    using Kind = builder::NamedContext::Kind;
+    if (name == "scratch" || name == "context") {
+        throw usage("usage.bad-build-context", fmt::format("the name {} cannot be replaced", util::quote(name)), "");
+    }
+    if (value.starts_with("docker-image://") || value.starts_with("oci-layout://")) {
+        request.lower.contexts[name] = {.kind = Kind::image, .locator = value};
+    } else if (value.find("://") != std::string::npos || value.starts_with("git@")) {
+        throw usage("usage.unsupported-context",
+                    fmt::format("the context {} of --build-context {} is not supported yet", util::quote(value), name),
+                    "give a directory, docker-image://REFERENCE or oci-layout://DIR");
+    } else {
+        request.lower.contexts[name] = {.kind = Kind::directory, .locator = {}};
+        request.context_directories[name] = value;
+    }
+}
+
+Platform target_platform(const std::vector<std::string>& platforms) {
+    std::vector<std::string> all;
+    for (const std::string& value : platforms) {
+        for (const std::string_view part : util::split(value, ',')) all.emplace_back(part);
+    }
+    if (all.empty()) {
+        const auto wanted = AppContext::environment("DOCKER_DEFAULT_PLATFORM");
+        if (!wanted || wanted->empty()) return Platform::host();
+        all.push_back(*wanted);
+    }
+    if (all.size() > 1) {
+        throw usage("usage.unsupported-platforms", "several platforms in one build are not supported yet",
+                    "build one platform at a time");
+    }
+    return all.front() == "local" ? Platform::host() : Platform::parse(all.front());
+}
+
+std::optional<std::int64_t> epoch(const std::string& flag) {
+    const auto text = flag.empty() ? AppContext::environment("SOURCE_DATE_EPOCH").value_or("") : flag;
+    if (text.empty()) return std::nullopt;
+    const auto number = util::parse_number(text);
+    if (number && *number < (1ULL << 40)) return static_cast<std::int64_t>(*number);
+    throw usage("usage.bad-epoch",
+                fmt::format("the source date epoch {} is no number of seconds since 1970", util::quote(text)),
+                "for example --source-date-epoch $(git log -1 --format=%ct)");
+}
+
+}  // namespace
+
+void add_build_options(CLI::App& command, BuildOptions& options) {
+    command.add_option("context", options.context, "Directory that COPY and ADD read from")->type_name("DIR");
+    command.add_option("-f,--file", options.file,
+                       "Build file; '-' is standard input (default: Buildfile, Dockerfile or Containerfile in DIR)");
+    command.add_option("--target", options.target, "Stage to build, by name or number (default: the last)");
+    command.add_option("--build-arg", options.build_args, "Value of an ARG; without '=VALUE' from the environment")
+        ->type_name("NAME[=VALUE]")
+        ->allow_extra_args(false);
+    command.add_option("--label", options.labels, "Label of the image")->type_name("NAME=VALUE")->allow_extra_args(false);
+    command.add_option("--platform", options.platforms, "Platform of the image, for example linux/amd64")
+        ->allow_extra_args(false);
+    command.add_option("--build-context", options.contexts,
+                       "Another directory or image by name: NAME=DIR, NAME=docker-image://REF, NAME=oci-layout://DIR[:TAG]")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    command.add_option("--source-date-epoch", options.source_date_epoch,
+                       "Time of the image and bound of all times in it, seconds since 1970")
+        ->type_name("SECONDS");
+    command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
+}
+
+builder::BuildRequest make_request(const BuildOptions& options) {
+    check_context(options.context);
+    builder::BuildRequest request;
+    const std::string path = options.file.empty() ? find_file(options.context) : options.file;
+    request.file = read_file(path);
+    request.file_path = path == "-" ? "" : path;
+    request.context = options.context;
+    for (const std::string& name : options.names) request.names.push_back(Reference::parse(name));
+    request.lower.target = options.target;
+    for (const std::string& text : options.build_args) {
+        if (auto argument = parse_argument(text)) request.lower.build_args.push_back(std::move(*argument));
+    }
+    for (const std::string& label : options.labels) {
+        const std::size_t equals = label.find('=');
+        request.lower.labels[label.substr(0, equals)] = equals == std::string::npos ? "" : label.substr(equals + 1);
+    }
+    request.lower.target_platform = target_platform(options.platforms);
+    request.lower.build_platform = Platform::host();
+    for (const std::string& text : options.contexts) add_context(text, request);
+    request.source_date_epoch = epoch(options.source_date_epoch);
+    request.pull = options.pull ? builder::Pull::always : builder::Pull::missing;
+    return request;
+}
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,35 @@
+// The options that say what to build, shared by the commands that read a build file.
+#pragma once
+
+#include "builder/build.hpp"
+#include "cli/app_context.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace imgbuild::cli {
+
+struct BuildOptions {
+    std::string file;
+    std::string context = ".";
+    std::vector<std::string> names;
+    std::string target;
+    std::vector<std::string> build_args;
+    std::vector<std::string> labels;
+    std::vector<std::string> platforms;
+    std::vector<std::string> contexts;
+    std::string source_date_epoch;
+    bool pull = false;
+};
+
+void add_build_options(CLI::App& command, BuildOptions& options);
+
+/// Reads the build file and makes the request that the options stand for. Throws UsageError, Error ("source.…").
+builder::BuildRequest make_request(const BuildOptions& options);
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,58 @@
+#include "builder/run_image.hpp"
+#include "cli/commands.hpp"
+#include "cli/image_names.hpp"
+#include "cli/progress_json.hpp"
+#include "cli/services.hpp"
+#include "util/fd.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <unistd.h>
+
+namespace imgbuild::cli {
+namespace {
+
+struct Options {
+    std::string image;
+    std::vector<std::string> args;
+};
+
+class Terminal final : public sandbox::OutputSink {
+public:
+    void output(sandbox::Stream stream, std::string_view bytes) override {
+        const bool is_out = stream == sandbox::Stream::out;
+        util::write_all(is_out ? STDOUT_FILENO : STDERR_FILENO, bytes, is_out ? "standard output" : "standard error");
+    }
+};
+
+int run_run(const Options& options, AppContext& context) {
+    const layers::ImageRecord image = require_image(context.store(), options.image);
+    NoProgress progress;
+    const builder::Services services = make_services(context, progress);
+    const std::unique_ptr<sandbox::Sandbox> sandbox = services.make_sandbox();
+    Terminal output;
+    const sandbox::StepResult result =
+        builder::run_image(image, options.args, services.store, *sandbox, output, services.threads,
+                           {.stop = context.stop(), .progress = progress});
+    return result.exit_code;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, AppContext& context, Chosen& chosen) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = app.add_subcommand("run", "Run an image once in the sandbox of RUN; changes are thrown away");
+    command->footer(
+        "What follows IMAGE is run in place of its CMD. Standard input is closed, the network is the host's. The exit code is the command's.\n\n"
+        "Example:\n  imgbuild run app:1 ls /app");
+    command->add_option("image", options->image, "Name, or the beginning of an id")->required()->type_name("IMAGE");
+    command->prefix_command();
+    command->callback([options, command, &context, &chosen] {
+        context.runs_steps = true;
+        for (const std::string& word : command->remaining()) options->args.push_back(word);
+        chosen = [options, &context] { return run_run(*options, context); };
+    });
+}
+
+}  // namespace imgbuild::cli

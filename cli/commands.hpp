@@ -1,0 +1,28 @@
+// The commands: one add_… per file cmd_<name>.cpp. Each registers a subcommand whose callback stores what to run in
+// `chosen`; main() runs it after parsing, so that errors of the work are not taken for errors of the command line.
+#pragma once
+
+#include "cli/app_context.hpp"
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace imgbuild::cli {
+
+/// Returns the exit code.
+using Chosen = std::function<int()>;
+
+void add_build(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_images(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_inspect(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_tag(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_push(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_export(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_run(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_debug(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_version(CLI::App& app, AppContext& context, Chosen& chosen);
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,121 @@
+// The command line: the process becomes the worker of its own build (DESIGN 5).
+
+#include <imgbuild/error.hpp>
+
+#include "builder/sandbox/worker.hpp"
+#include "cli/commands.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/print_error.hpp"
+#include "cli/signals.hpp"
+#include "util/fd.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <new>
+#include <unistd.h>
+
+namespace imgbuild::cli {
+namespace {
+
+void print_error_text(const std::string& text) noexcept {
+    try {
+        util::write_all(STDERR_FILENO, text, "standard error");
+    } catch (...) {
+        // Nobody listens; the exit code still tells.
+    }
+}
+
+// Runs `body` and turns what leaves it into a message and an exit code.
+template <class Body>
+int guarded(SignalWatch& signals, Body&& body) {
+    try {
+        return body();
+    } catch (const Cancelled& error) {
+        print_error_text(render_error(error));
+        return signals.exit_code();
+    } catch (const Error& error) {
+        print_error_text(render_error(error));
+        return exit_code(error.code());
+    } catch (const std::bad_alloc&) {
+        print_error_text("error: out of memory\n");
+        return kResources;
+    } catch (const std::exception& error) {
+        print_error_text(fmt::format("error: internal: {}\nhint: this is a bug of imgbuild; please report it\n", error.what()));
+        return kInternal;
+    }
+}
+
+void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.set_help_all_flag("--help-all", "Help of all commands");
+    app.add_option("--root", context.root, "Directory of the store (default: $IMGBUILD_ROOT, or a place of the system)")
+        ->type_name("DIR");
+    app.add_option("--insecure-registry", context.plain_http, "Registry to speak to without TLS")->type_name("HOST[:PORT]");
+    app.footer("`imgbuild -t app:1 .` is `imgbuild build -t app:1 .`\nHelp of a command: imgbuild COMMAND --help");
+    add_build(app, context, chosen);
+    add_images(app, context, chosen);
+    add_inspect(app, context, chosen);
+    add_tag(app, context, chosen);
+    add_push(app, context, chosen);
+    add_export(app, context, chosen);
+    add_run(app, context, chosen);
+    add_debug(app, context, chosen);
+    add_version(app, context, chosen);
+}
+
+// `build` is the default: anything that names no command is its arguments.
+std::vector<std::string> with_default_command(int argc, char** argv, const CLI::App& app) {
+    std::vector<std::string> args(argv + 1, argv + argc);
+    const auto is_global = [](const std::string& arg) {
+        return arg == "--help" || arg == "-h" || arg == "--help-all" || arg == "--version";
+    };
+    std::size_t first = 0;
+    while (first < args.size() && (args[first].starts_with("--root") || args[first].starts_with("--insecure-registry"))) {
+        first += args[first].find('=') == std::string::npos ? 2 : 1;
+    }
+    const auto is_command = [&app](const std::string& arg) {
+        return !app.get_subcommands([&arg](const CLI::App* command) { return command->check_name(arg); }).empty();
+    };
+    const bool named = first < args.size() && (is_command(args[first]) || is_global(args[first]));
+    if (!args.empty() && !named) args.insert(args.begin() + static_cast<std::ptrdiff_t>(std::min(first, args.size())), "build");
+    std::reverse(args.begin(), args.end());  // as CLI11 takes them
+    return args;
+}
+
+int run(int argc, char** argv, SignalWatch& signals) {
+    CLI::App app("Builds OCI images from Dockerfiles, without a daemon.", "imgbuild");
+    AppContext context(signals.stop());
+    Chosen chosen;
+    add_commands(app, context, chosen);
+    app.set_version_flag("--version", fmt::format("imgbuild {}", IMGBUILD_VERSION));
+    if (argc < 2) {
+        print_error_text(app.help());
+        return kUsage;
+    }
+    try {
+        app.parse(with_default_command(argc, argv, app));
+    } catch (const CLI::Success& help) {
+        return app.exit(help);
+    } catch (const CLI::ParseError& error) {
+        print_error_text(fmt::format("error: {}\nhint: imgbuild --help lists commands, imgbuild COMMAND --help their options\n", error.what()));
+        return kUsage;
+    }
+    // Before the first thread, since a mount namespace entered later would be that thread's alone.
+    if (context.runs_steps && ::geteuid() == 0) sandbox::enter_worker();
+    signals.start();
+    return chosen();
+}
+
+}  // namespace
+}  // namespace imgbuild::cli
+
+int main(int argc, char** argv) {
+    using namespace imgbuild;
+    std::signal(SIGPIPE, SIG_IGN);
+    cli::SignalWatch signals;
+    return cli::guarded(signals, [&] { return cli::run(argc, argv, signals); });
+}

@@ -1,0 +1,21 @@
+#include "cli/services.hpp"
+
+#include "builder/sandbox/host_facts.hpp"
+
+#include <algorithm>
+#include <thread>
+
+namespace imgbuild::cli {
+
+builder::Services make_services(AppContext& context, ProgressSink& progress) {
+    layers::Store& store = context.store();
+    return {.store = store,
+            .registry = context.registry(),
+            .make_sandbox = [root = store.root()]() -> std::unique_ptr<sandbox::Sandbox> {
+                return std::make_unique<sandbox::NamespaceSandbox>(sandbox::probe_host(root + "/tmp"));
+            },
+            .progress = progress,
+            .threads = std::max(1U, std::thread::hardware_concurrency())};
+}
+
+}  // namespace imgbuild::cli

@@ -1,0 +1,12 @@
+// What the builder works with, made of the command line's context.
+#pragma once
+
+#include "builder/build.hpp"
+#include "cli/app_context.hpp"
+
+namespace imgbuild::cli {
+
+/// `progress` and `context` must outlive the result.
+builder::Services make_services(AppContext& context, ProgressSink& progress);
+
+}  // namespace imgbuild::cli
