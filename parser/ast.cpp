@@ -73,6 +73,7 @@ public:
 private:
     std::optional<PhysicalLine> next_line();
     void read_logical_line(const PhysicalLine& first);
+    void add_comment(std::string_view text);
     void read_continuations(LogicalLine& line);
     bool read_directive(const PhysicalLine& line, std::string_view text);
     void take_directive(Directive directive);
@@ -123,7 +124,7 @@ void AstReader::read_logical_line(const PhysicalLine& first) {
         return;
     }
     if (text.starts_with('#')) {
-        comments_.emplace_back(trim_spaces(text.substr(1)));
+        add_comment(trim_spaces(text.substr(1)));
         return;
     }
     const std::optional<std::string_view> continued = without_continuation(text, ast_.escape);
@@ -143,6 +144,15 @@ void AstReader::read_logical_line(const PhysicalLine& first) {
         read_continuations(line);
     }
     add_node(std::move(line), first.number, std::exchange(comments_, {}));
+}
+
+/// A "#" alone separates what stands above it from the comment of the next instruction.
+void AstReader::add_comment(std::string_view text) {
+    if (text.empty()) {
+        comments_.clear();
+    } else {
+        comments_.emplace_back(text);
+    }
 }
 
 void AstReader::read_continuations(LogicalLine& line) {

@@ -99,7 +99,7 @@ struct Node {
     std::vector<Heredoc> heredocs;
     /// First to last physical line, heredocs included.
     Span span;
-    /// Comment lines above, since the instruction before, without "#" and outer blanks.
+    /// Comment lines above, since the instruction before or a line with "#" alone, without "#" and outer blanks.
     std::vector<std::string> previous_comment;
 
     const std::string& original() const { return line.text(); }

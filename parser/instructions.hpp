@@ -205,7 +205,7 @@ struct Instruction {
     /// First to last physical line, heredocs included.
     Span span;
     Span arguments;
-    /// Comment lines above, since the instruction before, without "#" and outer blanks.
+    /// Comment lines above, since the instruction before or a line with "#" alone, without "#" and outer blanks.
     std::vector<std::string> previous_comment;
     InstructionBody body;
 };

@@ -103,6 +103,7 @@ TEST_CASE("comments above an instruction belong to it, blank lines between or no
     const Ast ast = read("# one\n\n#two \nFROM a\nRUN b\n");
     CHECK(ast.nodes.at(0).previous_comment == std::vector<std::string>{"one", "two"});
     CHECK(ast.nodes.at(1).previous_comment.empty());
+    CHECK(read("# one\n#\n# two\nFROM a\n").nodes.at(0).previous_comment == std::vector<std::string>{"two"});
 }
 
 TEST_CASE("a file without instructions is an error") {
