@@ -49,7 +49,14 @@ ChainView::ChainView(Layers oldest_first) : given_(std::move(oldest_first)), lay
 
 ChainView::Spot ChainView::root_spot(std::size_t top) const {
     const Spot everything{.found = {.entry = &undescribed_root()}, .top = top, .floor = 0};
-    return step(everything, "").value_or(everything);
+    Spot out = step(everything, "").value_or(everything);
+    // A layer need not name the root to have something in it; so only an opaque mark ends the search there.
+    out.floor = 0;
+    for (std::size_t layer = top; layer > 0 && out.floor == 0; --layer) {
+        const Entry* root = layers_[layer - 1]->find("");
+        if (root != nullptr && root->opaque) out.floor = layer - 1;
+    }
+    return out;
 }
 
 // Newest layer first: the first that has the name decides what it is; a directory goes on to gather from older ones,

@@ -43,6 +43,8 @@ public:
     /// Nothing on the way is followed; `path` is clean. The root is always there (0755 and implicit if no layer says
     /// more).
     std::optional<Found> find(std::string_view path) const;
+    /// As find(), in the layers older than `layer` alone.
+    std::optional<Found> find_below(std::string_view path, std::size_t layer) const;
     /// In path order; empty if it is no directory.
     std::vector<Found> children(std::string_view directory) const;
 
@@ -82,7 +84,6 @@ public:
 private:
     struct Spot;
 
-    std::optional<Found> find_below(std::string_view path, std::size_t top) const;
     Resolved resolve_below(std::string_view path, util::Follow follow, std::size_t top) const;
     Spot root_spot(std::size_t top) const;
     std::optional<Spot> step(const Spot& parent, std::string_view path) const;

@@ -139,7 +139,11 @@ private:
         const std::string path = items_[index].entry.path;
         const util::Fd fd = upper_.open_file(path, O_RDONLY | O_DIRECTORY, util::Follow::no);
         for (const util::DirEntry& child : util::list_directory(fd.get(), path)) add_child(fd.get(), path, child.name);
-        clamp(fd.get(), ".", items_[index].entry.mtime, path);
+        // Looked at again, since leaving out a socket changes the time.
+        struct stat status {};
+        util::check(::fstat(fd.get(), &status), "look at", path);
+        const std::int64_t mtime = items_[index].entry.mtime;
+        if (status.st_mtim.tv_sec != mtime || status.st_mtim.tv_nsec != 0) clamp(fd.get(), ".", mtime, path);
     }
 
     void add_child(int directory, const std::string& parent, const std::string& name) {

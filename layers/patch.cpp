@@ -15,7 +15,8 @@ public:
     explicit PatchPlanner(const ChainView& chain) : chain_(chain) {}
 
     std::vector<PatchItem> plan() {
-        for (std::size_t layer = 1; layer < chain_.size(); ++layer) {
+        for (std::size_t layer = 0; layer < chain_.size(); ++layer) {
+            plan_stray_whiteouts(layer);
             plan_implicit(layer);
             plan_hard_links(layer);
             plan_moves(layer);
@@ -38,6 +39,17 @@ private:
             const bool described_below =
                 found && found->entry->type == EntryType::directory && !found->entry->implicit && found->layer < layer;
             if (described_below) describe(path, *found);
+        }
+    }
+
+    // A directory that only one layer has is listed by the kernel as it is, with whiteouts that hide nothing as
+    // files that do not exist. With the patch there are two, and the kernel looks more closely.
+    void plan_stray_whiteouts(std::size_t layer) {
+        for (const Entry& entry : chain_.names(layer).entries()) {
+            if (entry.type != EntryType::whiteout || chain_.find_below(entry.path, layer)) continue;
+            const std::string parent(parent_path(entry.path));
+            const auto found = chain_.find(parent);
+            if (found && found->entry->type == EntryType::directory) describe(parent, *found);
         }
     }
 

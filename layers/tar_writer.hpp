@@ -1,5 +1,5 @@
 // Writes the tars whose digests are diff ids. The bytes are the product: they follow from the entries alone, and a
-// change here changes the identity of every image. The layout is spelled out in docs/store-format.md and pinned by
+// change here changes the identity of every image. The layout is spelled out in docs/layer-format.md and pinned by
 // golden digests in the tests.
 #pragma once
 

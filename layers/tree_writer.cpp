@@ -111,6 +111,7 @@ public:
     }
 
     NameIndex finish() {
+        drop_needless_whiteouts();
         choose_files();
         auto passwd = user_file("etc/passwd");
         auto group = user_file("etc/group");
@@ -258,6 +259,22 @@ private:
         if (file.inode == 0) file.inode = ++inode_count_;
         inodes_.make_hardlink(target, link.path);
         note(std::move(link), file.inode);
+    }
+
+    // In an opaque directory they hide nothing, and the kernel would list them there as files that do not exist.
+    void drop_needless_whiteouts() {
+        const std::string* around = nullptr;  // the outermost opaque directory
+        for (auto it = records_.begin(); it != records_.end();) {
+            const auto& [path, record] = *it;
+            if (around != nullptr && !is_inside(path, *around)) around = nullptr;
+            if (around != nullptr && record.entry.type == EntryType::whiteout) {
+                inodes_.remove(path);
+                it = records_.erase(it);
+                continue;
+            }
+            if (around == nullptr && record.entry.opaque) around = &path;
+            ++it;
+        }
     }
 
     // Until now all names of a file have its entry. The first in path order keeps it, the others link there.

@@ -61,8 +61,8 @@ public:
     /// Throws CorruptData for more than 40 links.
     std::string resolve_parents(std::string_view path) const;
 
-    /// Sets the times of directories and hands over the names. Of hard-linked names the first in path order is the
-    /// file. Call once, last.
+    /// Sets the times of directories and hands over the names. Whiteouts in opaque directories, which hide nothing, go.
+    /// Of hard-linked names the first in path order is the file. Call once, last.
     NameIndex finish();
 
 private:

@@ -61,7 +61,7 @@ TEST_CASE("a change of type hides what was there") {
     const auto dir = layer({directory("d"), file("d/a")});
     CHECK_FALSE(ChainView({dir, layer({file("d")})}).find("d/a").has_value());
     CHECK_FALSE(ChainView({dir, layer({file("d")}), layer({directory("d")})}).find("d/a").has_value());
-    CHECK(ChainView({dir, layer({symlink("d", "e")})}).find("d")->entry->type == EntryType::symlink);
+    CHECK(ChainView({dir, layer({soft_link("d", "e")})}).find("d")->entry->type == EntryType::symlink);
 }
 
 TEST_CASE("an implicit directory is described by the layers below") {
@@ -87,8 +87,8 @@ TEST_CASE("an implicit directory over a file or a whiteout is a new one") {
 
 TEST_CASE("links are followed inside the root") {
     const ChainView view(
-        {layer({directory("usr"), directory("usr/bin"), file("usr/bin/sh"), symlink("bin", "usr/bin"),
-                symlink("abs", "/bin/../bin"), symlink("up", "../../../usr"), symlink("dangling", "no/where")})});
+        {layer({directory("usr"), directory("usr/bin"), file("usr/bin/sh"), soft_link("bin", "usr/bin"),
+                soft_link("abs", "/bin/../bin"), soft_link("up", "../../../usr"), soft_link("dangling", "no/where")})});
     CHECK(view.resolve("bin/sh", Follow::no).path == "usr/bin/sh");
     CHECK(view.resolve("/abs/sh", Follow::yes).path == "usr/bin/sh");
     CHECK(view.resolve("up/bin", Follow::yes).path == "usr/bin");
@@ -102,14 +102,15 @@ TEST_CASE("links are followed inside the root") {
 }
 
 TEST_CASE("a loop of links is an error and not a loop") {
-    const ChainView view({layer({symlink("a", "b"), symlink("b", "a")})});
+    const ChainView view({layer({soft_link("a", "b"), soft_link("b", "a")})});
     CHECK_THROWS_WITH(view.resolve("a/x", Follow::yes), Catch::Contains("too many symbolic links"));
     CHECK(view.resolve("a", Follow::no).found.has_value());
 }
 
 TEST_CASE("names that go through a link of a lower layer are where it leads") {
-    const ChainView view({layer({directory("usr"), directory("usr/lib"), file("usr/lib/a"), symlink("lib", "usr/lib")}),
-                          layer({implied("lib"), file("lib/b"), implied("lib/sub"), file("lib/sub/c")})});
+    const ChainView view(
+        {layer({directory("usr"), directory("usr/lib"), file("usr/lib/a"), soft_link("lib", "usr/lib")}),
+         layer({implied("lib"), file("lib/b"), implied("lib/sub"), file("lib/sub/c")})});
     CHECK(view.find("lib")->entry->type == EntryType::symlink);
     CHECK(names_in(view, "usr/lib") == "a b sub");
     const auto found = view.find("usr/lib/sub/c");
@@ -119,7 +120,7 @@ TEST_CASE("names that go through a link of a lower layer are where it leads") {
 }
 
 TEST_CASE("a described directory replaces a link of a lower layer") {
-    const ChainView view({layer({symlink("lib", "usr/lib")}), layer({directory("lib"), file("lib/b")})});
+    const ChainView view({layer({soft_link("lib", "usr/lib")}), layer({directory("lib"), file("lib/b")})});
     CHECK(view.find("lib")->entry->type == EntryType::directory);
     CHECK(view.find("lib/b").has_value());
 }

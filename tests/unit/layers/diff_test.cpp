@@ -112,6 +112,7 @@ TEST_CASE("sockets are left out and named") {
     std::memcpy(address.sun_path, path.c_str(), path.size());
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     REQUIRE(::bind(fd.get(), generic, sizeof address) == 0);
+    REQUIRE(::chmod(tree.path().c_str(), 0755) == 0);
     const ScanResult out = scan(tree);
     CHECK(out.sockets == std::vector<std::string>{"s"});
     CHECK(out.names.empty());

@@ -105,7 +105,7 @@ Entry directory(std::string path, std::uint32_t mode) {
 Entry file(std::string path, std::uint64_t size) {
     return {.path = std::move(path), .type = EntryType::file, .mode = 0644, .size = size};
 }
-Entry symlink(std::string path, std::string target) {
+Entry soft_link(std::string path, std::string target) {
     return {.path = std::move(path), .type = EntryType::symlink, .mode = 0777, .link_target = std::move(target)};
 }
 Entry whiteout(std::string path) {

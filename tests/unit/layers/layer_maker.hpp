@@ -67,7 +67,7 @@ private:
 
 Entry directory(std::string path, std::uint32_t mode = 0755);
 Entry file(std::string path, std::uint64_t size = 0);
-Entry symlink(std::string path, std::string target);
+Entry soft_link(std::string path, std::string target);
 Entry whiteout(std::string path);
 Entry implied(std::string path);
 Entry opaque(Entry entry);

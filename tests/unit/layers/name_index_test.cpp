@@ -22,7 +22,7 @@ NameIndex sample() {
     Entry below{.path = "usr-b", .type = EntryType::hardlink, .link_target = "somewhere/else"};
     below.external = true;
     return NameIndex({opaque(directory("usr", 01777)), implied(""), odd, link, device, below, whiteout("gone"),
-                      symlink("usr/link", "/x")},
+                      soft_link("usr/link", "/x")},
                      "root:x:0:0::/root:/bin/sh\n", "");
 }
 

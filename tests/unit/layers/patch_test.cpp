@@ -75,7 +75,7 @@ TEST_CASE("a visible hard link to nothing is refused") {
 }
 
 TEST_CASE("names behind a link of a lower layer are put where it leads, and the link is put back") {
-    const ChainView view({layer({directory("usr", 0711), directory("usr/lib"), symlink("lib", "usr/lib")}),
+    const ChainView view({layer({directory("usr", 0711), directory("usr/lib"), soft_link("lib", "usr/lib")}),
                           layer({implied("lib"), file("lib/b", 3)})});
     const auto plan = plan_patch(view);
     CHECK(paths_of(plan) == "lib usr usr/lib usr/lib/b ");

@@ -53,7 +53,7 @@ TEST_CASE("a later entry of the same path replaces the earlier, whatever both ar
     Tree tree;
     TreeWriter writer(tree.root());
     add_text(writer, file("x"), "one");
-    writer.add(symlink("x", "y"));
+    writer.add(soft_link("x", "y"));
     add_text(writer, file("x"), "two");
     writer.add(directory("d"));
     add_text(writer, file("d/in"), "in");
@@ -132,8 +132,8 @@ TEST_CASE("links of the layer are followed inside the root") {
     Tree tree;
     TreeWriter writer(tree.root());
     writer.add(directory("usr/lib"));
-    writer.add(symlink("lib", "/usr/lib"));
-    writer.add(symlink("up", "../../../../usr"));
+    writer.add(soft_link("lib", "/usr/lib"));
+    writer.add(soft_link("up", "../../../../usr"));
     add_text(writer, file("lib/a"), "a");
     add_text(writer, file("up/lib/b"), "b");
     const NameIndex names = writer.finish();
@@ -147,7 +147,7 @@ TEST_CASE("a link out of the tree leads nowhere outside") {
     Tree outside;
     Tree tree;
     TreeWriter writer(tree.root());
-    writer.add(symlink("out", outside.path()));
+    writer.add(soft_link("out", outside.path()));
     add_text(writer, file("out/f"), "x");
     writer.finish();
     CHECK_FALSE(outside.root().stat("f", Follow::no).has_value());
@@ -157,8 +157,8 @@ TEST_CASE("a link out of the tree leads nowhere outside") {
 TEST_CASE("a loop of links is refused") {
     Tree tree;
     TreeWriter writer(tree.root());
-    writer.add(symlink("a", "b"));
-    writer.add(symlink("b", "a"));
+    writer.add(soft_link("a", "b"));
+    writer.add(soft_link("b", "a"));
     CHECK_THROWS_AS(writer.add(file("a/x")), CorruptData);
 }
 
@@ -186,7 +186,7 @@ TEST_CASE("attributes keep their names in the index and are escaped in the tree"
 TEST_CASE("what the inode cannot take is flagged and kept in the index") {
     Tree tree;
     TreeWriter writer(tree.root());
-    Entry link = symlink("l", "x");
+    Entry link = soft_link("l", "x");
     link.xattrs = {{"user.on-a-link", "1"}};
     writer.add(link);
     Entry zero{.path = "zero", .type = EntryType::char_device, .mode = 0600};
