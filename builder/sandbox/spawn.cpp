@@ -13,10 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
+#include "util/assert.hpp"
 #include "util/defer.hpp"
 
 namespace imgbuild::sandbox {
@@ -29,31 +29,34 @@ constexpr int kAbove = 64;
 struct Request {
     int program;
     const char* name;
-    std::span<const Inherited> inherited;
+    const Inherited* inherited;
+    std::size_t count;
     /// Written by the child: why it failed.
     int error = 0;
 };
 
+constexpr std::size_t kMaxInherited = 16;
+
+int move_up(int fd) {
+    return static_cast<int>(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, kAbove));
+}
+
 bool place_descriptors(Request& request) {
-    int moved[16];
-    if (request.inherited.size() > std::size(moved)) {
-        errno = EMFILE;
-        return false;
-    }
-    request.program = fcntl(request.program, F_DUPFD_CLOEXEC, kAbove);
+    int moved[kMaxInherited];
+    request.program = move_up(request.program);
     if (request.program < 0) return false;
-    unsigned highest = 0;
-    for (std::size_t i = 0; i < request.inherited.size(); ++i) {
-        moved[i] = fcntl(request.inherited[i].fd, F_DUPFD_CLOEXEC, kAbove);
+    for (std::size_t i = 0; i < request.count; ++i) {
+        moved[i] = move_up(request.inherited[i].fd);
         if (moved[i] < 0) return false;
     }
-    for (std::size_t i = 0; i < request.inherited.size(); ++i) {
+    unsigned first_free = 0;
+    for (std::size_t i = 0; i < request.count; ++i) {
         const int number = request.inherited[i].number;
-        if (dup2(moved[i], number) < 0) return false;
-        highest = std::max(highest, static_cast<unsigned>(number));
+        if (syscall(SYS_dup3, moved[i], number, 0) < 0) return false;
+        if (static_cast<unsigned>(number) >= first_free) first_free = static_cast<unsigned>(number) + 1;
     }
     // Whatever the host program has left open without O_CLOEXEC.
-    return syscall(SYS_close_range, highest + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+    return syscall(SYS_close_range, first_free, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
 int child(void* argument) {
@@ -70,7 +73,8 @@ int child(void* argument) {
 }  // namespace
 
 util::Fd spawn(int program, const char* name, std::span<const Inherited> inherited) {
-    Request request{program, name, inherited};
+    IMGBUILD_ASSERT(inherited.size() <= kMaxInherited);
+    Request request{program, name, inherited.data(), inherited.size()};
     void* stack = mmap(nullptr, kStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) throw IoError("allocate a stack for", name, errno);
     const util::Defer free_stack([&] { munmap(stack, kStackSize); });
