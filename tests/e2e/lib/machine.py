@@ -98,11 +98,10 @@ def mounts_below(path):
 
 
 def unfinished(store):
-    """What lies in a store's tmp/ besides the empty files of claims, which are locks and stay until the next build."""
+    """What lies in a store's tmp/ besides empty files: those are locks, which stay, and claims, which the next build takes."""
     tmp = pathlib.Path(store) / "tmp"
-    found = [path for path in tmp.rglob("*") if path.name != "claims"]
-    return sorted(str(path.relative_to(tmp)) for path in found
-                  if path.parent != tmp / "claims" or path.stat().st_size > 0)
+    return sorted(str(path.relative_to(tmp)) for path in tmp.rglob("*")
+                  if path != tmp / "claims" and not (path.is_file() and path.stat().st_size == 0))
 
 
 def wait_until(condition, seconds, what):
