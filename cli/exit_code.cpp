@@ -7,7 +7,7 @@
 namespace imgbuild::cli {
 
 int exit_code(std::string_view code) {
-    static constexpr std::array<std::pair<std::string_view, int>, 15> kTable = {{
+    static constexpr std::array<std::pair<std::string_view, int>, 16> kTable = {{
         {"build", kBuildFailed},
         {"cancelled", kInterrupted},
         {"check", kCheckFailed},
@@ -20,6 +20,7 @@ int exit_code(std::string_view code) {
         {"parse", kUsage},
         {"registry", kRegistry},
         {"resources", kResources},
+        {"sandbox", kMachine},
         {"source", kSource},
         {"store", kSource},
         {"usage", kUsage},

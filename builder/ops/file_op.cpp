@@ -37,6 +37,7 @@ public:
         const Placement placement = place_files(
             file_, selections_, view,
             [this](std::size_t action, const SourceFileInfo& file) { return is_archive(action, file); });
+        for (const std::string& warning : placement.warnings) warn(warning);
         const layers::KeyRecord content = file_content_key(placement, identities_, base_, context_.keys);
         if (auto hit = find(content, "the same files go to the same places")) {
             context_.forms.lease().add_key(definition, *hit->layer->id);
@@ -63,6 +64,15 @@ private:
         // By whatever key it was found: its identity is the content key.
         const Digest identity = context_.forms.lease().facts(*id).key.value_or(record.key);
         return LayerResult{.layer = layer_of(identity, *id), .cached = true, .reason = std::move(reason)};
+    }
+
+    void warn(const std::string& message) const {
+        work_.progress.report(event::Warning{.diagnostic = {.severity = Severity::warning,
+                                                            .code = "build.destination",
+                                                            .message = message,
+                                                            .hint = {},
+                                                            .span = {.line = work_.info.line}},
+                                             .file = nullptr});
     }
 
     void identify_sources() {

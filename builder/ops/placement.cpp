@@ -38,7 +38,7 @@ public:
         // A wildcard that matched nothing does nothing, not even to the destination.
         if (selection.roots.empty()) return;
         const Target target = prepare(copy.destination, rules);
-        refuse_several_in_one(copy, selection, target);
+        warn_of_several_in_one(copy, selection, target);
         for (const SelectedRoot& root : selection.roots) {
             const bool is_file = root.self.entry.type == EntryType::file;
             if (root.self.entry.type == EntryType::directory) {
@@ -150,15 +150,15 @@ private:
         return target.is_directory ? layers::join_path(target.path, name) : target.path;
     }
 
-    static void refuse_several_in_one(const CopyFiles& copy, const Selection& selection, const Target& target) {
-        if (selection.roots.size() < 2 || target.is_directory) return;
-        const auto is_directory = [](const SelectedRoot& root) { return root.self.entry.type == EntryType::directory; };
-        if (std::all_of(selection.roots.begin(), selection.roots.end(), is_directory)) return;
-        throw Error({.code = "build.bad-destination",
-                     .message = fmt::format("several files cannot be copied to {}, which is no directory",
-                                            util::quote(copy.destination)),
-                     .hint = fmt::format("if it is to be one, write {}/", copy.destination),
-                     .where = {}});
+    // As docker does it, but not silently.
+    void warn_of_several_in_one(const CopyFiles& copy, const Selection& selection, const Target& target) {
+        const auto files = std::count_if(
+            selection.roots.begin(), selection.roots.end(),
+            [](const SelectedRoot& root) { return root.self.entry.type != EntryType::directory; });
+        if (files < 2 || target.is_directory) return;
+        out_.warnings.push_back(fmt::format("{} files are copied to the one name {}, so only the last is there; if it "
+                                            "is to be a directory, write {}/",
+                                            files, util::quote(copy.destination), copy.destination));
     }
 
     void make_directories(const std::string& path, const Made& made) {

@@ -45,6 +45,8 @@ struct PlacedEntry {
 struct Placement {
     /// In the order in which they are written; a later entry of the same path replaces the earlier.
     std::vector<PlacedEntry> entries;
+    /// What the user may not have meant.
+    std::vector<std::string> warnings;
 };
 
 /// Is the file an archive that ADD unpacks? Asked for regular files only.
