@@ -106,7 +106,10 @@ private:
 
     BuildResult deliver(const Image& image) {
         BuildResult out{.image_id = image.id, .manifest = {}};
-        if (!request_.outputs.empty()) {
+        if (request_.outputs.empty()) {
+            // An image of the store is whole: it can be run and pushed when its base's registry is gone.
+            forms_.ensure_trees(image.fs, {.stop = stop_, .progress = services_.progress});
+        } else {
             std::optional<PackedImage> packed;
             as_step("pack the layers", [&](const Work& work) {
                 packed = pack_image(image, forms_, request_.codec, services_.threads, work);
@@ -114,8 +117,9 @@ private:
             out.manifest = packed->descriptor.digest;
             for (const Output& output : request_.outputs) {
                 as_step(step_name(output), [&](const Work& work) {
-                    write_output(output, *packed, request_.names, lease_, services_.registry,
-                                 [this](const std::string& domain) { return images_.repositories(domain); }, work);
+                    write_output(
+                        output, *packed, request_.names, lease_, services_.registry,
+                        [this](const std::string& domain) { return images_.repositories(domain); }, work);
                 });
             }
         }
@@ -126,9 +130,12 @@ private:
 
     std::string step_name(const Output& output) const {
         switch (output.kind) {
-            case Output::Kind::oci_archive: return fmt::format("write {}", util::quote(output.destination));
-            case Output::Kind::oci_layout: return fmt::format("write the layout {}", util::quote(output.destination));
-            case Output::Kind::registry: break;
+            case Output::Kind::oci_archive:
+                return fmt::format("write {}", util::quote(output.destination));
+            case Output::Kind::oci_layout:
+                return fmt::format("write the layout {}", util::quote(output.destination));
+            case Output::Kind::registry:
+                break;
         }
         std::string out = "push";
         for (const Reference& name : request_.names) out += " " + name.familiar();
@@ -175,7 +182,8 @@ private:
 Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads, std::stop_token stop) {
     const parser::BuildFile file = parser::parse_file(request.file);
     file.require_valid();
-    // All names at once, before lowering asks for them one by one. A failure is remembered and told there, with its place.
+    // All names at once, before lowering asks for them one by one. A failure is remembered and told there, with its
+    // place.
     const std::set<ImageRequest> needed = images_needed(file, request.lower);
     const std::vector<ImageRequest> list(needed.begin(), needed.end());
     in_parallel(list.size(), std::max(threads, 4U), stop, [&](std::size_t i, const std::stop_token&) {
@@ -187,8 +195,9 @@ Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads
             // Not swallowed: lower() asks for the name again and gets the same error, which then has the line.
         }
     });
-    return lower(file, request.lower,
-                 [&images](const std::string& name, const Platform& platform) { return images.resolve(name, platform); });
+    return lower(file, request.lower, [&images](const std::string& name, const Platform& platform) {
+        return images.resolve(name, platform);
+    });
 }
 
 BuildResult build(const BuildRequest& request, const Services& services, std::stop_token stop) {

@@ -3,8 +3,8 @@
 //     BuildRequest request{.file = …, .context = ".", .names = {Reference::parse("app:1")}};
 //     const BuildResult result = build(request, services, stop);
 //
-// Nothing half-made is ever visible: the image gets its names, files appear, and manifests are pushed only when all that
-// they stand for is there. A failure leaves finished steps in the cache and nothing else.
+// Nothing half-made is ever visible: the image gets its names, files appear, and manifests are pushed only when all
+// that they stand for is there. A failure leaves finished steps in the cache and nothing else.
 #pragma once
 
 #include <imgbuild/digest.hpp>

@@ -56,17 +56,21 @@ void push(const PackedImage& image, std::span<const Reference> names, layers::Le
 
 }  // namespace
 
-void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
-                  registry::RegistryClient& registry,
+void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
+                  layers::Lease& lease, registry::RegistryClient& registry,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     switch (output.kind) {
-        case Output::Kind::oci_archive: write_archive_file(output.destination, image, names, lease, work); return;
+        case Output::Kind::oci_archive:
+            write_archive_file(output.destination, image, names, lease, work);
+            return;
         case Output::Kind::oci_layout: {
             registry::OciLayoutWriter layout(output.destination);
             send_image(image, lease, layout, texts_of(names), work);
             return;
         }
-        case Output::Kind::registry: push(image, names, lease, registry, mount_from, work); return;
+        case Output::Kind::registry:
+            push(image, names, lease, registry, mount_from, work);
+            return;
     }
 }
 

@@ -10,8 +10,8 @@
 namespace imgbuild::builder {
 
 /// Writes one output. `mount_from(domain)` names repositories of that registry whose blobs the image may share.
-void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
-                  registry::RegistryClient& registry,
+void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
+                  layers::Lease& lease, registry::RegistryClient& registry,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work);
 
 /// Makes the image known to the store, under its id and `names`.

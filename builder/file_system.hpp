@@ -30,7 +30,8 @@ struct RemoteLayer {
 struct Layer {
     explicit Layer(Digest what) : identity(what) {}
 
-    /// What keys see: the diff id of a base image's layer, the content key of one of ours. Equal identities, equal files.
+    /// What keys see: the diff id of a base image's layer, the content key of one of ours. Equal identities, equal
+    /// files.
     const Digest identity;
 
     std::mutex mutex;

@@ -11,8 +11,8 @@
 namespace imgbuild::builder {
 namespace {
 
-using util::overloaded;
 using nlohmann::json;
+using util::overloaded;
 
 std::optional<json> owner_json(const std::optional<OwnerText>& owner) {
     if (!owner) return std::nullopt;

@@ -3,8 +3,8 @@
 //
 // A node's result is a *file system*: a stack of layers. Exec and File put one layer on top of their base (input 0, or
 // nothing for an empty file system); ImageSource stands for the layers of an image, LocalSource for a directory of the
-// user's that other nodes read from. Nodes refer to earlier nodes only, so a graph has no cycles by construction and its
-// order is the order in which errors are reported.
+// user's that other nodes read from. Nodes refer to earlier nodes only, so a graph has no cycles by construction and
+// its order is the order in which errors are reported.
 //
 //     Graph graph;
 //     NodeId base = graph.add({.op = ImageSource{…}});

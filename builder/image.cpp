@@ -12,7 +12,8 @@ namespace {
 
 // An OCI manifest speaks of layers in OCI's words; docker's media types of the same bytes mean the same.
 std::string oci_media_type(const std::string& media_type) {
-    if (media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip") return std::string(oci::media_type::kLayerGzip);
+    if (media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip")
+        return std::string(oci::media_type::kLayerGzip);
     if (media_type == "application/vnd.docker.image.rootfs.diff.tar") return std::string(oci::media_type::kLayerTar);
     return media_type;
 }
@@ -29,8 +30,8 @@ std::int64_t newest_time(const FileSystem& fs, std::optional<std::int64_t> limit
     return layer_time(fs.base_time + kLayerTimeStep * position, fs.layers.back()->identity, limit);
 }
 
-Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms, unsigned threads,
-                   const Work& work) {
+Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms,
+                   unsigned threads, const Work& work) {
     Image out{.id = {}, .config = std::move(config), .config_text = {}, .fs = fs, .time = time};
     std::vector<DiffId> diff_ids(fs.layers.size());
     in_parallel(fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
@@ -83,7 +84,8 @@ void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& s
         const oci::Descriptor& blob = image.manifest.layers[i];
         if (sink.has(blob, work.stop)) continue;
         const layers::BlobInfo info = image.blobs[i].blob;
-        sink.put(blob, [&lease, info] { return lease.open_blob(info); }, work.stop);
+        sink.put(
+            blob, [&lease, info] { return lease.open_blob(info); }, work.stop);
     }
     sink.put_manifest(image.descriptor, image.manifest_text, tags, work.stop);
 }

@@ -30,8 +30,8 @@ struct Image {
 };
 
 /// Fills in diff ids and times. Layers without a diff id are packed to nowhere for it.
-Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms, unsigned threads,
-                   const Work& work);
+Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms,
+                   unsigned threads, const Work& work);
 
 /// An image with the blobs that a registry or a layout needs.
 struct PackedImage {

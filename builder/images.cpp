@@ -87,8 +87,8 @@ void Images::resolve_into(Resolved& slot, const std::string& name, const Platfor
 
 BaseImage Images::resolve(const std::string& given, const Platform& platform) {
     const std::string name = given.starts_with(kDockerScheme) ? given.substr(kDockerScheme.size()) : given;
-    const std::string locator = fmt::format("{} {}", name.starts_with(kLayoutScheme) ? name : Reference::parse(name).text(),
-                                            platform.text());
+    const std::string locator =
+        fmt::format("{} {}", name.starts_with(kLayoutScheme) ? name : Reference::parse(name).text(), platform.text());
     std::shared_ptr<Resolved> slot;
     {
         const std::lock_guard lock(mutex_);

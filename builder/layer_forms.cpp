@@ -54,7 +54,8 @@ layers::BlobForm LayerForms::fetch(const Layer& layer, const Work& work) {
     IMGBUILD_ASSERT(layer.remote && layer.diff_id);
     const RemoteLayer& remote = *layer.remote;
     const layers::BlobInfo expected{.digest = remote.blob.digest, .size = remote.blob.size};
-    const layers::BlobForm form{.blob = expected, .media_type = remote.blob.media_type, .codec_id = std::string(kPulled)};
+    const layers::BlobForm form{
+        .blob = expected, .media_type = remote.blob.media_type, .codec_id = std::string(kPulled)};
     if (!lease_.find_blob(expected.digest)) {
         const auto claim = lease_.claim(expected.digest, work.stop);
         if (!lease_.find_blob(expected.digest)) {
@@ -71,9 +72,12 @@ layers::BlobForm LayerForms::fetch(const Layer& layer, const Work& work) {
 layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
     const auto claim = lease_.claim(layer.diff_id->digest(), work.stop);
     if (const auto id = lease_.find_layer(*layer.diff_id)) return *id;
-    if (!layer.remote) throw lost(layer);
-    return in_context(fmt::format("unpacking layer {} of {}", layer.remote->blob.digest.brief(), layer.remote->image), [&] {
-        const layers::BlobForm form = fetch(layer, work);
+    // A push or an export may have left the blob without a tree.
+    const auto known = lease_.find_form(*layer.diff_id, "");
+    if (!known && !layer.remote) throw lost(layer);
+    const std::string image = layer.remote ? layer.remote->image : "the store";
+    return in_context(fmt::format("unpacking layer {} of {}", layer.diff_id->digest().brief(), image), [&] {
+        const layers::BlobForm form = known ? *known : fetch(layer, work);
         layers::UnfinishedLayer unfinished = lease_.begin_layer();
         const auto blob = lease_.open_blob(form.blob);
         const layers::UnpackResult result =
@@ -135,8 +139,8 @@ layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, cons
     const util::RootedDir tree = util::RootedDir::open(lease_.tree_path(*layer.id));
     layers::BlobWriter writer = lease_.begin_blob();
     const layers::PackResult result = layers::pack(*names_locked(layer), tree, codec, &writer, threads_, work.stop);
-    const layers::BlobInfo blob = writer.commit(
-        layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
+    const layers::BlobInfo blob =
+        writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
     if (layer.diff_id && *layer.diff_id != result.diff_id) {
         throw CorruptData(fmt::format("the tree of layer {}", layer.identity.brief()), layer.diff_id->text(),
                           result.diff_id.text());

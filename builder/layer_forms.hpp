@@ -1,6 +1,6 @@
-// The moves between the forms of a layer (DESIGN 1): fetch (remote → blob), unpack (blob → tree), pack (tree → blob), and
-// the patch layer of a chain. Each happens when somebody asks, at most once, in parallel with others, and is remembered
-// in the store.
+// The moves between the forms of a layer (DESIGN 1): fetch (remote → blob), unpack (blob → tree), pack (tree → blob),
+// and the patch layer of a chain. Each happens when somebody asks, at most once, in parallel with others, and is
+// remembered in the store.
 //
 // Threads: all functions may be called from several threads; two that ask for the same form of one layer wait for each
 // other. Errors: what the store, the source and the layer engine throw, with a frame that names the layer.
@@ -33,11 +33,12 @@ public:
     /// The blob: a base image's as it came, one of ours packed by `codec`.
     layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work);
 
-    /// The merged names of a file system. Trees are made as well, since base images say their names only in their blobs.
+    /// The merged names of a file system. Trees are made as well, since base images say their names only in their
+    /// blobs.
     layers::ChainView view(const FileSystem& fs, const Work& work);
     std::vector<util::RootedDir> trees(const FileSystem& fs, const Work& work);
-    /// The tree that goes on top of the others so that an overlay of them shows what the layers mean (DESIGN 4); nothing
-    /// if they do without.
+    /// The tree that goes on top of the others so that an overlay of them shows what the layers mean (DESIGN 4);
+    /// nothing if they do without.
     std::optional<layers::LayerId> ensure_patch(const FileSystem& fs, const layers::ChainView& view, const Work& work);
 
     layers::Lease& lease() { return lease_; }

@@ -23,7 +23,9 @@ std::string instruction_of(const Node& node) {
 }
 
 // Directories are no steps: nothing is done to them.
-bool is_step(const Node& node) { return !std::holds_alternative<LocalSource>(node.op); }
+bool is_step(const Node& node) {
+    return !std::holds_alternative<LocalSource>(node.op);
+}
 
 std::vector<StepInfo> number_steps(const Graph& graph, const std::vector<bool>& needed) {
     std::map<std::string, std::size_t> in_stage;
@@ -89,29 +91,28 @@ void NodeRunner::run(NodeId id, std::stop_token stop) {
 
 NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
     const Node& node = context_.graph[id];
-    return std::visit(
-        overloaded{
-            [&](const ImageSource& source) { return image(id, source); },
-            [&](const LocalSource& source) { return local(id, source); },
-            [&](const Exec& exec) {
-                const FileSystem base = base_of(node);
-                // The sandbox is only asked for when the command has to run.
-                struct Lazy final : sandbox::Sandbox {
-                    explicit Lazy(const std::function<sandbox::Sandbox&()>& make) : make_sandbox(make) {}
-                    sandbox::StepResult run(const sandbox::StepSpec& step, sandbox::OutputSink& output,
-                                            std::stop_token stop) override {
-                        return make_sandbox().run(step, output, std::move(stop));
-                    }
-                    const std::function<sandbox::Sandbox&()>& make_sandbox;
-                } sandbox(context_.sandbox);
-                return put_layer(id, base, carry_out(exec, base, sandbox, op_context(id), work));
-            },
-            [&](const File& file) {
-                const FileSystem base = base_of(node);
-                return put_layer(id, base, carry_out(file, base, sources_of(file), op_context(id), work));
-            },
-        },
-        node.op);
+    return std::visit(overloaded{
+                          [&](const ImageSource& source) { return image(id, source); },
+                          [&](const LocalSource& source) { return local(id, source); },
+                          [&](const Exec& exec) {
+                              const FileSystem base = base_of(node);
+                              // The sandbox is only asked for when the command has to run.
+                              struct Lazy final : sandbox::Sandbox {
+                                  explicit Lazy(const std::function<sandbox::Sandbox&()>& make) : make_sandbox(make) {}
+                                  sandbox::StepResult run(const sandbox::StepSpec& step, sandbox::OutputSink& output,
+                                                          std::stop_token stop) override {
+                                      return make_sandbox().run(step, output, std::move(stop));
+                                  }
+                                  const std::function<sandbox::Sandbox&()>& make_sandbox;
+                              } sandbox(context_.sandbox);
+                              return put_layer(id, base, carry_out(exec, base, sandbox, op_context(id), work));
+                          },
+                          [&](const File& file) {
+                              const FileSystem base = base_of(node);
+                              return put_layer(id, base, carry_out(file, base, sources_of(file), op_context(id), work));
+                          },
+                      },
+                      node.op);
 }
 
 NodeRunner::Ending NodeRunner::image(NodeId id, const ImageSource& source) {

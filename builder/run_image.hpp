@@ -11,7 +11,8 @@
 
 namespace imgbuild::builder {
 
-/// `args` in place of the image's CMD; its ENTRYPOINT stays. Throws Error ("usage.no-command") if there is nothing to run.
+/// `args` in place of the image's CMD; its ENTRYPOINT stays. Throws Error ("usage.no-command") if there is nothing to
+/// run.
 sandbox::StepResult run_image(const layers::ImageRecord& image, const std::vector<std::string>& args,
                               layers::Store& store, sandbox::Sandbox& sandbox, sandbox::OutputSink& output,
                               unsigned threads, const Work& work);

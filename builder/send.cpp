@@ -11,8 +11,9 @@ Digest send_stored_image(const layers::ImageRecord& record, const Output& output
     LayerForms forms(lease, services.threads);
     const Work work{.stop = std::move(stop), .progress = services.progress};
     const PackedImage packed = pack_image(image, forms, codec, services.threads, work);
-    write_output(output, packed, names, lease, services.registry,
-                 [](const std::string&) { return std::vector<std::string>(); }, work);
+    write_output(
+        output, packed, names, lease, services.registry, [](const std::string&) { return std::vector<std::string>(); },
+        work);
     return packed.descriptor.digest;
 }
 

@@ -5,7 +5,8 @@
 
 namespace imgbuild::builder {
 
-/// Packs what is not packed yet and writes `output`; `names` are the image's names there. Returns the manifest's digest.
+/// Packs what is not packed yet and writes `output`; `names` are the image's names there. Returns the manifest's
+/// digest.
 Digest send_stored_image(const layers::ImageRecord& image, const Output& output, const std::vector<Reference>& names,
                          const layers::Codec& codec, const Services& services, std::stop_token stop);
 

@@ -2,8 +2,8 @@
 
 #include "util/fd.hpp"
 
-#include <cstdlib>
 #include <unistd.h>
+#include <cstdlib>
 
 namespace imgbuild::cli {
 
@@ -30,6 +30,8 @@ registry::RegistryClient& AppContext::registry() {
     return *client_;
 }
 
-void print_result(const std::string& text) { util::write_all(STDOUT_FILENO, text, "standard output"); }
+void print_result(const std::string& text) {
+    util::write_all(STDOUT_FILENO, text, "standard output");
+}
 
 }  // namespace imgbuild::cli

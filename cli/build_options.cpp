@@ -5,13 +5,13 @@
 #include "util/fd.hpp"
 #include "util/text.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
+#include <unistd.h>
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <unistd.h>
 
 namespace imgbuild::cli {
 namespace {
@@ -27,8 +27,7 @@ UsageError usage(std::string code, std::string message, std::string hint) {
 void check_context(const std::string& context) {
     const bool is_url = context.find("://") != std::string::npos || context.starts_with("git@");
     if (context != "-" && !is_url) return;
-    throw usage("usage.unsupported-context",
-                fmt::format("the context {} is not supported yet", util::quote(context)),
+    throw usage("usage.unsupported-context", fmt::format("the context {} is not supported yet", util::quote(context)),
                 "give a directory; a build file on standard input goes with -f -");
 }
 
@@ -37,10 +36,11 @@ std::string find_file(const std::string& context) {
         const std::string path = context + "/" + name;
         if (::access(path.c_str(), F_OK) == 0) return path;
     }
-    throw Error({.code = "source.no-build-file",
-                 .message = fmt::format("there is no Buildfile, Dockerfile or Containerfile in {}", util::quote(context)),
-                 .hint = "name it with -f FILE",
-                 .where = {}});
+    throw Error(
+        {.code = "source.no-build-file",
+         .message = fmt::format("there is no Buildfile, Dockerfile or Containerfile in {}", util::quote(context)),
+         .hint = "name it with -f FILE",
+         .where = {}});
 }
 
 std::shared_ptr<const SourceFile> read_file(const std::string& path) {
@@ -66,7 +66,8 @@ std::shared_ptr<const SourceFile> read_file(const std::string& path) {
 std::optional<std::pair<std::string, std::string>> parse_argument(const std::string& text) {
     const std::size_t equals = text.find('=');
     if (text.empty() || equals == 0) {
-        throw usage("usage.bad-build-arg", fmt::format("--build-arg {} has no name", util::quote(text)), "write --build-arg NAME=VALUE");
+        throw usage("usage.bad-build-arg", fmt::format("--build-arg {} has no name", util::quote(text)),
+                    "write --build-arg NAME=VALUE");
     }
     if (equals != std::string::npos) return std::pair(text.substr(0, equals), text.substr(equals + 1));
     const auto value = AppContext::environment(text.c_str());
@@ -135,15 +136,20 @@ void add_build_options(CLI::App& command, BuildOptions& options) {
     command.add_option("--build-arg", options.build_args, "Value of an ARG; without '=VALUE' from the environment")
         ->type_name("NAME[=VALUE]")
         ->allow_extra_args(false);
-    command.add_option("--label", options.labels, "Label of the image")->type_name("NAME=VALUE")->allow_extra_args(false);
-    command.add_option("--platform", options.platforms, "Platform of the image, for example linux/amd64")
-        ->allow_extra_args(false);
-    command.add_option("--build-context", options.contexts,
-                       "Another directory or image by name: NAME=DIR, NAME=docker-image://REF, NAME=oci-layout://DIR[:TAG]")
+    command.add_option("--label", options.labels, "Label of the image")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
-    command.add_option("--source-date-epoch", options.source_date_epoch,
-                       "Time of the image and bound of all times in it, seconds since 1970")
+    command.add_option("--platform", options.platforms, "Platform of the image, for example linux/amd64")
+        ->allow_extra_args(false);
+    command
+        .add_option(
+            "--build-context", options.contexts,
+            "Another directory or image by name: NAME=DIR, NAME=docker-image://REF, NAME=oci-layout://DIR[:TAG]")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    command
+        .add_option("--source-date-epoch", options.source_date_epoch,
+                    "Time of the image and bound of all times in it, seconds since 1970")
         ->type_name("SECONDS");
     command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
 }

@@ -7,12 +7,12 @@
 #include "util/files.hpp"
 #include "util/text.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
+#include <unistd.h>
 #include <algorithm>
 #include <memory>
-#include <unistd.h>
 
 namespace imgbuild::cli {
 namespace {
@@ -97,7 +97,9 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
         ->allow_extra_args(false);
     command->add_flag("--push", options->push, "Push to the registries of the image's names");
     command->add_flag("--no-cache", options->no_cache, "Run every step, whatever the cache has");
-    command->add_option("--jobs", options->jobs, "Most steps at once")->check(CLI::Range(1, 1024))->capture_default_str();
+    command->add_option("--jobs", options->jobs, "Most steps at once")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
     command->add_option("--progress", options->progress, "How progress is told")
         ->check(CLI::IsMember({"auto", "plain", "json", "rawjson", "quiet", "none"}))
         ->capture_default_str();

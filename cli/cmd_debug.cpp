@@ -31,7 +31,9 @@ void add_graph(CLI::App& debug, AppContext& context, Chosen& chosen) {
     CLI::App* command = debug.add_subcommand("graph", "Print the graph of a build without carrying it out");
     command->footer("Example:\n  imgbuild debug graph --format dot . | dot -Tsvg > graph.svg");
     add_build_options(*command, options->build);
-    command->add_option("--format", options->format, "json or dot")->check(CLI::IsMember({"json", "dot"}))->capture_default_str();
+    command->add_option("--format", options->format, "json or dot")
+        ->check(CLI::IsMember({"json", "dot"}))
+        ->capture_default_str();
     command->callback([options, &context, &chosen] {
         chosen = [options, &context] { return run_graph_command(*options, context); };
     });

@@ -49,7 +49,8 @@ void add_export(CLI::App& app, AppContext& context, Chosen& chosen) {
         "  imgbuild export app:1 -o type=oci,tar=false,dest=layout");
     command->add_option("image", options->image, "Name, or the beginning of an id")->required()->type_name("IMAGE");
     command->add_option("-o,--output", options->output, "Where it goes")->required()->type_name("type=oci,dest=FILE");
-    command->callback([options, &context, &chosen] { chosen = [options, &context] { return run_export(*options, context); }; });
+    command->callback(
+        [options, &context, &chosen] { chosen = [options, &context] { return run_export(*options, context); }; });
 }
 
 }  // namespace imgbuild::cli

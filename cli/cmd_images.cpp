@@ -5,8 +5,8 @@
 
 #include <imgbuild/reference.hpp>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -49,7 +49,8 @@ std::string table(const std::vector<layers::ImageRecord>& images) {
     std::size_t width = 0;
     for (const Row& row : rows) width = std::max(width, row.name.size());
     std::string out;
-    for (const Row& row : rows) out += fmt::format("{:<{}}  {:<12}  {:<20}  {}\n", row.name, width, row.id, row.created, row.size);
+    for (const Row& row : rows)
+        out += fmt::format("{:<{}}  {:<12}  {:<20}  {}\n", row.name, width, row.id, row.created, row.size);
     return out;
 }
 
@@ -75,7 +76,8 @@ void add_images(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->footer("SIZE is that of the uncompressed layers.\n\nExample:\n  imgbuild images --json");
     command->add_flag("--json", options->json, "As JSON, for programs");
     command->add_flag("-q,--quiet", options->quiet, "Only ids");
-    command->callback([options, &context, &chosen] { chosen = [options, &context] { return run_images(*options, context); }; });
+    command->callback(
+        [options, &context, &chosen] { chosen = [options, &context] { return run_images(*options, context); }; });
 }
 
 }  // namespace imgbuild::cli

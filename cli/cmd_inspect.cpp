@@ -29,7 +29,8 @@ void add_inspect(CLI::App& app, AppContext& context, Chosen& chosen) {
     CLI::App* command = app.add_subcommand("inspect", "Show an image's config, layers and names as JSON");
     command->footer("Example:\n  imgbuild inspect app:1");
     command->add_option("image", options->image, "Name, or the beginning of an id")->required()->type_name("IMAGE");
-    command->callback([options, &context, &chosen] { chosen = [options, &context] { return run_inspect(*options, context); }; });
+    command->callback(
+        [options, &context, &chosen] { chosen = [options, &context] { return run_inspect(*options, context); }; });
 }
 
 }  // namespace imgbuild::cli

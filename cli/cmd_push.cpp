@@ -32,11 +32,13 @@ int run_push(const Options& options, AppContext& context) {
 void add_push(CLI::App& app, AppContext& context, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("push", "Push an image of the store to a registry");
-    command->footer("Prints the pushed manifest's name and digest.\n\nExample:\n  imgbuild push app:1 127.0.0.1:5000/app:1");
+    command->footer(
+        "Prints the pushed manifest's name and digest.\n\nExample:\n  imgbuild push app:1 127.0.0.1:5000/app:1");
     command->add_option("image", options->image, "Name, or the beginning of an id")->required()->type_name("IMAGE");
     command->add_option("destination", options->destination, "Name in the registry (default: the image's name)")
         ->type_name("NAME[:TAG]");
-    command->callback([options, &context, &chosen] { chosen = [options, &context] { return run_push(*options, context); }; });
+    command->callback(
+        [options, &context, &chosen] { chosen = [options, &context] { return run_push(*options, context); }; });
 }
 
 }  // namespace imgbuild::cli

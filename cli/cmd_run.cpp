@@ -7,8 +7,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include <memory>
 #include <unistd.h>
+#include <memory>
 
 namespace imgbuild::cli {
 namespace {
@@ -44,10 +44,13 @@ void add_run(CLI::App& app, AppContext& context, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("run", "Run an image once in the sandbox of RUN; changes are thrown away");
     command->footer(
-        "What follows IMAGE is run in place of its CMD. Standard input is closed, the network is the host's. The exit code is the command's.\n\n"
+        "What follows IMAGE is run in place of its CMD. Standard input is closed, the network is the host's. The exit "
+        "code is the command's.\n\n"
         "Example:\n  imgbuild run app:1 ls /app");
     command->add_option("image", options->image, "Name, or the beginning of an id")->required()->type_name("IMAGE");
+    // Words after the image are the command's, options among them.
     command->prefix_command();
+    command->fallthrough(false);
     command->callback([options, command, &context, &chosen] {
         context.runs_steps = true;
         for (const std::string& word : command->remaining()) options->args.push_back(word);

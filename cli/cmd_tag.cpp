@@ -37,7 +37,8 @@ void add_tag(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->footer("Example:\n  imgbuild tag app:1 127.0.0.1:5000/app:1");
     command->add_option("image", options->image, "Name, or the beginning of an id")->required()->type_name("IMAGE");
     command->add_option("name", options->name, "The new name")->required()->type_name("NAME[:TAG]");
-    command->callback([options, &context, &chosen] { chosen = [options, &context] { return run_tag(*options, context); }; });
+    command->callback(
+        [options, &context, &chosen] { chosen = [options, &context] { return run_tag(*options, context); }; });
 }
 
 }  // namespace imgbuild::cli

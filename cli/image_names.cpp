@@ -14,8 +14,9 @@ namespace {
 
 bool looks_like_id(std::string_view text) {
     if (text.starts_with("sha256:")) text.remove_prefix(7);
-    return text.size() >= 4 && text.size() <= 64 &&
-           std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    return text.size() >= 4 && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
 }
 
 }  // namespace

@@ -9,13 +9,13 @@
 #include "cli/signals.hpp"
 #include "util/fd.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
+#include <unistd.h>
 #include <algorithm>
 #include <csignal>
 #include <new>
-#include <unistd.h>
 
 namespace imgbuild::cli {
 namespace {
@@ -43,7 +43,8 @@ int guarded(SignalWatch& signals, Body&& body) {
         print_error_text("error: out of memory\n");
         return kResources;
     } catch (const std::exception& error) {
-        print_error_text(fmt::format("error: internal: {}\nhint: this is a bug of imgbuild; please report it\n", error.what()));
+        print_error_text(
+            fmt::format("error: internal: {}\nhint: this is a bug of imgbuild; please report it\n", error.what()));
         return kInternal;
     }
 }
@@ -54,7 +55,8 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     app.set_help_all_flag("--help-all", "Help of all commands");
     app.add_option("--root", context.root, "Directory of the store (default: $IMGBUILD_ROOT, or a place of the system)")
         ->type_name("DIR");
-    app.add_option("--insecure-registry", context.plain_http, "Registry to speak to without TLS")->type_name("HOST[:PORT]");
+    app.add_option("--insecure-registry", context.plain_http, "Registry to speak to without TLS")
+        ->type_name("HOST[:PORT]");
     app.footer("`imgbuild -t app:1 .` is `imgbuild build -t app:1 .`\nHelp of a command: imgbuild COMMAND --help");
     add_build(app, context, chosen);
     add_images(app, context, chosen);
@@ -74,14 +76,16 @@ std::vector<std::string> with_default_command(int argc, char** argv, const CLI::
         return arg == "--help" || arg == "-h" || arg == "--help-all" || arg == "--version";
     };
     std::size_t first = 0;
-    while (first < args.size() && (args[first].starts_with("--root") || args[first].starts_with("--insecure-registry"))) {
+    while (first < args.size() &&
+           (args[first].starts_with("--root") || args[first].starts_with("--insecure-registry"))) {
         first += args[first].find('=') == std::string::npos ? 2 : 1;
     }
     const auto is_command = [&app](const std::string& arg) {
         return !app.get_subcommands([&arg](const CLI::App* command) { return command->check_name(arg); }).empty();
     };
     const bool named = first < args.size() && (is_command(args[first]) || is_global(args[first]));
-    if (!args.empty() && !named) args.insert(args.begin() + static_cast<std::ptrdiff_t>(std::min(first, args.size())), "build");
+    if (!args.empty() && !named)
+        args.insert(args.begin() + static_cast<std::ptrdiff_t>(std::min(first, args.size())), "build");
     std::reverse(args.begin(), args.end());  // as CLI11 takes them
     return args;
 }
@@ -101,7 +105,8 @@ int run(int argc, char** argv, SignalWatch& signals) {
     } catch (const CLI::Success& help) {
         return app.exit(help);
     } catch (const CLI::ParseError& error) {
-        print_error_text(fmt::format("error: {}\nhint: imgbuild --help lists commands, imgbuild COMMAND --help their options\n", error.what()));
+        print_error_text(fmt::format(
+            "error: {}\nhint: imgbuild --help lists commands, imgbuild COMMAND --help their options\n", error.what()));
         return kUsage;
     }
     // Before the first thread, since a mount namespace entered later would be that thread's alone.

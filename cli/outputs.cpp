@@ -74,7 +74,8 @@ std::optional<builder::Output> parse_output(std::string_view text) {
     using Kind = builder::Output::Kind;
     const Fields fields = parse_fields(text);
     if (fields.type == "oci") {
-        if (fields.dest.empty()) throw bad_output("--output type=oci has no dest", "add dest=FILE, or dest=- for standard output");
+        if (fields.dest.empty())
+            throw bad_output("--output type=oci has no dest", "add dest=FILE, or dest=- for standard output");
         return builder::Output{.kind = fields.tar ? Kind::oci_archive : Kind::oci_layout, .destination = fields.dest};
     }
     if (fields.type == "registry") return builder::Output{.kind = Kind::registry, .destination = {}};

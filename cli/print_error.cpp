@@ -25,8 +25,8 @@ std::string printable(std::string_view line) {
 
 // Columns count bytes, terminals characters.
 std::size_t characters(std::string_view bytes) {
-    return static_cast<std::size_t>(
-        std::count_if(bytes.begin(), bytes.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(std::count_if(
+        bytes.begin(), bytes.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 std::string carets(std::string_view line, const Span& span) {
@@ -53,7 +53,9 @@ std::string place(const SourceFile* file, const Span& span) {
     return fmt::format("{}:{}", file->name, span.line);
 }
 
-std::string hint_line(const std::string& hint) { return hint.empty() ? "" : "hint: " + hint + "\n"; }
+std::string hint_line(const std::string& hint) {
+    return hint.empty() ? "" : "hint: " + hint + "\n";
+}
 
 std::string render_log(const StepFailed& failed) {
     std::string out;

@@ -22,10 +22,14 @@ json step_json(const StepInfo& step, std::string_view event) {
 
 std::string_view outcome_name(StepOutcome outcome) {
     switch (outcome) {
-        case StepOutcome::done: return "done";
-        case StepOutcome::cached: return "cached";
-        case StepOutcome::failed: return "failed";
-        case StepOutcome::cancelled: return "cancelled";
+        case StepOutcome::done:
+            return "done";
+        case StepOutcome::cached:
+            return "cached";
+        case StepOutcome::failed:
+            return "failed";
+        case StepOutcome::cancelled:
+            return "cancelled";
     }
     return "";
 }
@@ -44,7 +48,8 @@ json finished_json(const event::StepFinished& event) {
 }
 
 json warning_json(const event::Warning& event) {
-    json out = {{"v", kSchema}, {"event", "warning"}, {"code", event.diagnostic.code}, {"message", event.diagnostic.message}};
+    json out = {
+        {"v", kSchema}, {"event", "warning"}, {"code", event.diagnostic.code}, {"message", event.diagnostic.message}};
     if (event.diagnostic.span) out["line"] = event.diagnostic.span.line;
     if (event.file) out["file"] = event.file->name;
     return out;
@@ -64,8 +69,8 @@ json to_json(const Event& event) {
                                       {"text", e.text}};
                           },
                           [](const event::StepTransfer& e) -> json {
-                              return {{"v", kSchema}, {"event", "transfer"}, {"id", e.number},
-                                      {"what", e.what},  {"done", e.done},     {"total", e.total}};
+                              return {{"v", kSchema},   {"event", "transfer"}, {"id", e.number},
+                                      {"what", e.what}, {"done", e.done},      {"total", e.total}};
                           },
                           [](const event::StepFinished& e) { return finished_json(e); },
                           [](const event::Warning& e) { return warning_json(e); },

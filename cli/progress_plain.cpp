@@ -52,7 +52,8 @@ void PlainProgress::output(const event::StepOutput& event) {
     Running& running = running_[event.number];
     running.partial += event.text;
     std::string lines;
-    const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - running.begin);
+    const auto elapsed =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - running.begin);
     const std::string prefix = fmt::format("#{} {:.3f} ", event.number, static_cast<double>(elapsed.count()) / 1000);
     std::size_t begin = 0;
     for (;;) {
@@ -84,13 +85,23 @@ void PlainProgress::finished(const event::StepFinished& event) {
     flush(number, running_[number]);
     running_.erase(number);
     switch (event.outcome) {
-        case StepOutcome::done: write(fmt::format("#{} DONE {}\n", number, seconds(event.duration))); return;
-        case StepOutcome::cached: write(fmt::format("#{} CACHED\n", number)); return;
-        case StepOutcome::failed: write(fmt::format("#{} ERROR {}\n", number, event.detail)); return;
-        case StepOutcome::cancelled: write(fmt::format("#{} CANCELED\n", number)); return;
+        case StepOutcome::done:
+            write(fmt::format("#{} DONE {}\n", number, seconds(event.duration)));
+            return;
+        case StepOutcome::cached:
+            write(fmt::format("#{} CACHED\n", number));
+            return;
+        case StepOutcome::failed:
+            write(fmt::format("#{} ERROR {}\n", number, event.detail));
+            return;
+        case StepOutcome::cancelled:
+            write(fmt::format("#{} CANCELED\n", number));
+            return;
     }
 }
 
-void PlainProgress::write(std::string_view text) const { util::write_all(fd_, text, "progress"); }
+void PlainProgress::write(std::string_view text) const {
+    util::write_all(fd_, text, "progress");
+}
 
 }  // namespace imgbuild::cli

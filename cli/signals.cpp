@@ -2,12 +2,12 @@
 
 #include "cli/exit_code.hpp"
 
-#include <cerrno>
-#include <csignal>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
 
 namespace imgbuild::cli {
 namespace {
@@ -52,6 +52,8 @@ void SignalWatch::listen(std::stop_token ending) {
     }
 }
 
-int SignalWatch::exit_code() const { return received_ == SIGTERM ? kTerminated : kInterrupted; }
+int SignalWatch::exit_code() const {
+    return received_ == SIGTERM ? kTerminated : kInterrupted;
+}
 
 }  // namespace imgbuild::cli

@@ -3,8 +3,9 @@
 // Trees are unpacked independently of each other, and overlayfs shows of each name the topmost. In four cases that is
 // not what applying the layers one after the other gives: directories that a layer leaves implicit (overlayfs shows the
 // topmost directory's owner, mode and time), files hard-linked to a file of a lower layer (there is no inode for them),
-// names that go through a symbolic link of a lower layer (the implicit directory hides the link), and whiteouts that hide
-// nothing (in a directory of one layer alone the kernel lists them as files that do not exist). The patch layer holds exactly these, for one chain; it is stacked on top and never packed. The root directory is not in it: the root
+// names that go through a symbolic link of a lower layer (the implicit directory hides the link), and whiteouts that
+// hide nothing (in a directory of one layer alone the kernel lists them as files that do not exist). The patch layer
+// holds exactly these, for one chain; it is stacked on top and never packed. The root directory is not in it: the root
 // of an overlay shows its upper directory, which whoever mounts makes like ChainView::find("").
 #pragma once
 

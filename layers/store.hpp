@@ -16,7 +16,8 @@
 //     …                                                             // unpack, or run a step on it
 //     LayerId id = lease.publish(std::move(work), names.serialize(), facts, record);
 //
-// A lease stands for one build. What it looks up or publishes is pinned until it ends, so that no clean-up takes it away.
+// A lease stands for one build. What it looks up or publishes is pinned until it ends, so that no clean-up takes it
+// away.
 //
 // Threads: Store and Lease may be used from several threads at once. Everything throws IoError, and Error
 // ("store.…") for what only a store can have wrong; a damaged object is CorruptData and no longer found afterwards.
@@ -28,6 +29,7 @@
 #include "util/fd.hpp"
 #include "util/files.hpp"
 
+#include <sys/types.h>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -36,7 +38,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <vector>
 
 namespace imgbuild::layers {
@@ -114,7 +115,6 @@ struct FileFingerprint {
     std::int64_t ctime = 0;
     friend auto operator<=>(const FileFingerprint&, const FileFingerprint&) = default;
 };
-
 
 /// A directory in tmp/ that becomes a layer or goes away.
 class UnfinishedLayer {
@@ -211,8 +211,8 @@ private:
 
 class Store : public std::enable_shared_from_this<Store> {
 public:
-    /// Makes the store if there is none, and sweeps what dead processes left. Throws Error ("store.too-new") for a store
-    /// that a later version made; IoError with the path.
+    /// Makes the store if there is none, and sweeps what dead processes left. Throws Error ("store.too-new") for a
+    /// store that a later version made; IoError with the path.
     static std::shared_ptr<Store> open(const std::string& root);
     /// $IMGBUILD_ROOT, else /var/lib/imgbuild for root, else $XDG_DATA_HOME/imgbuild or ~/.local/share/imgbuild. Pure.
     /// Throws UsageError ("usage.no-store") if there is no home either.

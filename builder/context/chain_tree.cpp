@@ -40,7 +40,9 @@ std::optional<SourceFileInfo> ChainTree::find(std::string_view path) const {
     return describe(*found);
 }
 
-std::string ChainTree::resolve(std::string_view path) const { return view_.resolve(path, Follow::yes).path; }
+std::string ChainTree::resolve(std::string_view path) const {
+    return view_.resolve(path, Follow::yes).path;
+}
 
 std::vector<SourceFileInfo> ChainTree::children(std::string_view directory) const {
     std::vector<SourceFileInfo> out;
@@ -55,6 +57,8 @@ util::Fd ChainTree::open(const SourceFileInfo& file) const {
     return trees_.at(inode.layer).open_file(view_.tree_path(inode), O_RDONLY, Follow::no);
 }
 
-std::string ChainTree::why_absent(std::string_view) const { return {}; }
+std::string ChainTree::why_absent(std::string_view) const {
+    return {};
+}
 
 }  // namespace imgbuild::builder

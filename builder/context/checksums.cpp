@@ -5,15 +5,17 @@
 #include "builder/parallel.hpp"
 #include "util/bytes.hpp"
 
-#include <chrono>
 #include <sys/stat.h>
+#include <chrono>
 
 namespace imgbuild::builder {
 namespace {
 
 constexpr std::int64_t kNanoseconds = 1'000'000'000;
 
-std::int64_t nanoseconds(const timespec& time) { return time.tv_sec * kNanoseconds + time.tv_nsec; }
+std::int64_t nanoseconds(const timespec& time) {
+    return time.tv_sec * kNanoseconds + time.tv_nsec;
+}
 
 layers::FileFingerprint fingerprint(const struct stat& status) {
     return {.device = status.st_dev,

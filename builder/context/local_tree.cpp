@@ -6,13 +6,13 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <climits>
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <cerrno>
+#include <climits>
 
 namespace imgbuild::builder {
 namespace {
@@ -24,17 +24,24 @@ constexpr int kMaxLinks = 40;
 
 EntryType type_of(mode_t mode, const std::string& path) {
     switch (mode & S_IFMT) {
-        case S_IFREG: return EntryType::file;
-        case S_IFDIR: return EntryType::directory;
-        case S_IFLNK: return EntryType::symlink;
-        case S_IFIFO: return EntryType::fifo;
-        case S_IFCHR: return EntryType::char_device;
-        case S_IFBLK: return EntryType::block_device;
+        case S_IFREG:
+            return EntryType::file;
+        case S_IFDIR:
+            return EntryType::directory;
+        case S_IFLNK:
+            return EntryType::symlink;
+        case S_IFIFO:
+            return EntryType::fifo;
+        case S_IFCHR:
+            return EntryType::char_device;
+        case S_IFBLK:
+            return EntryType::block_device;
         default:
-            throw Error({.code = "source.socket",
-                         .message = fmt::format("{} in the context is a socket, which no image can hold", util::quote(path)),
-                         .hint = "exclude it in .dockerignore",
-                         .where = {}});
+            throw Error(
+                {.code = "source.socket",
+                 .message = fmt::format("{} in the context is a socket, which no image can hold", util::quote(path)),
+                 .hint = "exclude it in .dockerignore",
+                 .where = {}});
     }
 }
 
@@ -47,8 +54,8 @@ std::string read_link_at(int directory, const std::string& name, const std::stri
 
 // What the host writes by itself says nothing about the file.
 void drop_host_attributes(util::Xattrs& xattrs) {
-    for (const char* name : {"security.selinux", "security.ima", "security.evm", "system.posix_acl_access",
-                             "system.posix_acl_default"}) {
+    for (const char* name :
+         {"security.selinux", "security.ima", "security.evm", "system.posix_acl_access", "system.posix_acl_default"}) {
         if (const auto at = xattrs.find(name); at != xattrs.end()) xattrs.erase(at);
     }
 }

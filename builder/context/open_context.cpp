@@ -6,13 +6,13 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <cerrno>
 #include <fcntl.h>
-#include <filesystem>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <filesystem>
 #include <vector>
 
 namespace imgbuild::builder {
@@ -35,7 +35,8 @@ std::optional<std::string> read_if_there(const std::string& path) {
 std::optional<IgnoreFile> find_ignore_file(const util::RootedDir& root, const std::string& build_file) {
     if (!build_file.empty()) {
         for (const char* suffix : {".dockerignore", ".containerignore"}) {
-            if (auto text = read_if_there(build_file + suffix)) return IgnoreFile{build_file + suffix, std::move(*text)};
+            if (auto text = read_if_there(build_file + suffix))
+                return IgnoreFile{build_file + suffix, std::move(*text)};
         }
     }
     for (const char* name : {".containerignore", ".dockerignore"}) {
@@ -119,11 +120,11 @@ std::optional<std::int64_t> committer_time(std::string_view commit) {
 std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        throw Error({.code = "source.no-context",
-                     .message = fmt::format("the context {} cannot be opened: {}", util::quote(path),
-                                            strerrordesc_np(errno)),
-                     .hint = "give an existing directory, for example '.'",
-                     .where = {}});
+        throw Error(
+            {.code = "source.no-context",
+             .message = fmt::format("the context {} cannot be opened: {}", util::quote(path), strerrordesc_np(errno)),
+             .hint = "give an existing directory, for example '.'",
+             .where = {}});
     }
     util::RootedDir root{util::Fd(fd)};
     auto ignore = find_ignore_file(root, build_file);

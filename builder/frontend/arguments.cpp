@@ -58,7 +58,9 @@ GlobalArguments::GlobalArguments(const parser::BuildFile& file, const LowerOptio
     }
 }
 
-std::optional<std::string> GlobalArguments::given(std::string_view name) const { return look_up(given_, name); }
+std::optional<std::string> GlobalArguments::given(std::string_view name) const {
+    return look_up(given_, name);
+}
 
 std::optional<std::string> GlobalArguments::inherited(std::string_view name) const {
     if (auto value = given(name)) return value;

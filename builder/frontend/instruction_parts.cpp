@@ -12,7 +12,7 @@ std::string Words::body(const parser::HeredocFile& file) const {
 }
 
 void refuse(std::string_view what, std::string_view hint) {
-    throw Error({.code = "build.unsupported",
+    throw Error({.code = "usage.unsupported-instruction",
                  .message = std::string(what) + " is not supported yet",
                  .hint = std::string(hint),
                  .where = {}});

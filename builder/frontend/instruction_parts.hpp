@@ -16,7 +16,9 @@ public:
         : expander_(stage.environment(), context.escape), file_(context.file) {}
 
     std::string text(const parser::Word& word) const { return expander_.expand(word.text, at(word)); }
-    std::vector<std::string> list(const parser::Word& word) const { return expander_.expand_words(word.text, at(word)); }
+    std::vector<std::string> list(const parser::Word& word) const {
+        return expander_.expand_words(word.text, at(word));
+    }
     std::string body(const parser::HeredocFile& file) const;
     SourceSpan at(const parser::Word& word) const { return {.file = file_, .span = word.span}; }
     const parser::WordExpander& expander() const { return expander_; }
@@ -26,7 +28,7 @@ private:
     std::shared_ptr<const SourceFile> file_;
 };
 
-/// "build.unsupported": the language has it, we do not yet.
+/// "usage.unsupported-instruction": the language has it, we do not yet.
 [[noreturn]] void refuse(std::string_view what, std::string_view hint);
 
 /// The arguments of a command: as they are, or the text for the stage's shell.

@@ -29,7 +29,7 @@ struct InstructionContext {
 };
 
 /// Applies `instruction` to `stage`. Throws Error located at the instruction; what the parser accepts and we cannot
-/// carry out yet is "build.unsupported".
+/// carry out yet is "usage.unsupported-instruction".
 void apply_instruction(const parser::Instruction& instruction, StageState& stage, const InstructionContext& context);
 
 }  // namespace imgbuild::builder

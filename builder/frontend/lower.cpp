@@ -86,19 +86,20 @@ private:
     void begin_stage(std::size_t index, StageState& stage) {
         const parser::Stage& parsed = file_.stages.at(index);
         const Origin base = located(file_.source, parsed.span, [&] { return names_.base_of(index); });
-        std::visit(overloaded{
-                       [&](const Scratch&) {
-                           stage.config.platform = names_.platform_of(index);
-                           stage.config.config.working_dir = "/";
-                       },
-                       [&](const StageIndex& other) {
-                           stage = lower_stage(other.index, parsed.span);
-                           stage.cmd_is_own = false;
-                       },
-                       [&](const OutsideImage& image) { begin_from_image(parsed, index, image.request, stage); },
-                       [&](const ContextDirectory& directory) { begin_from_directory(parsed, index, directory.name, stage); },
-                   },
-                   base);
+        std::visit(
+            overloaded{
+                [&](const Scratch&) {
+                    stage.config.platform = names_.platform_of(index);
+                    stage.config.config.working_dir = "/";
+                },
+                [&](const StageIndex& other) {
+                    stage = lower_stage(other.index, parsed.span);
+                    stage.cmd_is_own = false;
+                },
+                [&](const OutsideImage& image) { begin_from_image(parsed, index, image.request, stage); },
+                [&](const ContextDirectory& directory) { begin_from_directory(parsed, index, directory.name, stage); },
+            },
+            base);
         stage.label = names_.label_of(index);
         ensure_path(stage);
     }
@@ -138,8 +139,8 @@ private:
         InstructionContext context = context_for(index);
         const std::vector<std::string> triggers = std::exchange(stage.config.config.on_build, {});
         for (const std::string& text : triggers) {
-            const auto trigger_file =
-                std::make_shared<const SourceFile>(SourceFile{.name = "ONBUILD of the base image", .text = text + "\n"});
+            const auto trigger_file = std::make_shared<const SourceFile>(
+                SourceFile{.name = "ONBUILD of the base image", .text = text + "\n"});
             InstructionContext trigger_context = context;
             trigger_context.file = trigger_file;
             located(file_.source, parsed.span,
@@ -194,8 +195,9 @@ private:
         std::vector<Diagnostic> out;
         for (const auto& given : options_.build_args) {
             const std::string& name = given.first;
-            const bool known = is_proxy_argument(name) || name.starts_with("BUILDKIT_") || name == "SOURCE_DATE_EPOCH" ||
-                               GlobalArguments(file_, {}).inherited(name).has_value() || declares(name);
+            const bool known = is_proxy_argument(name) || name.starts_with("BUILDKIT_") ||
+                               name == "SOURCE_DATE_EPOCH" || GlobalArguments(file_, {}).inherited(name).has_value() ||
+                               declares(name);
             if (known) continue;
             out.push_back({.severity = Severity::warning,
                            .code = "build.unused-argument",

@@ -1,8 +1,9 @@
 // From a parsed build file to a graph and the config of the image that it makes.
 //
 // This is the only place below cli that knows Dockerfile semantics: scopes of ARG, inheritance between stages, what an
-// instruction does to the image's config. It reads no files and asks no registry: images are resolved through a callback,
-// so that a test can lower against images that exist nowhere. Only what the target needs is lowered and resolved.
+// instruction does to the image's config. It reads no files and asks no registry: images are resolved through a
+// callback, so that a test can lower against images that exist nowhere. Only what the target needs is lowered and
+// resolved.
 //
 //     const BuildFile file = parser::parse_file(source);
 //     const Lowered lowered = lower(file.require_valid(), options, resolve);
@@ -69,7 +70,7 @@ struct Lowered {
     std::vector<Diagnostic> warnings;
 };
 
-/// Throws ParseError or Error with a place in the file: "parse.unknown-stage", "build.unsupported" …
+/// Throws ParseError or Error with a place in the file: "parse.unknown-stage", "usage.unsupported-instruction" …
 Lowered lower(const parser::BuildFile& file, const LowerOptions& options, const ResolveImage& resolve);
 
 /// The outside images that the target can need, found without resolving anything, so that they can be resolved in

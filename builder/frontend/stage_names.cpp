@@ -64,7 +64,8 @@ Platform StageNames::platform_of(std::size_t stage) const {
 std::optional<Origin> StageNames::context(std::string_view name, const Platform& platform) const {
     const auto wanted = normal_form(name);
     const auto find = [&](const std::string& suffix) -> const std::pair<const std::string, NamedContext>* {
-        if (const auto at = options_.contexts.find(std::string(name) + suffix); at != options_.contexts.end()) return &*at;
+        if (const auto at = options_.contexts.find(std::string(name) + suffix); at != options_.contexts.end())
+            return &*at;
         if (!wanted) return nullptr;
         for (const auto& entry : options_.contexts) {
             if (!entry.first.ends_with(suffix)) continue;

@@ -5,7 +5,9 @@
 namespace imgbuild::builder {
 namespace {
 
-std::string_view name_of(std::string_view variable) { return variable.substr(0, variable.find('=')); }
+std::string_view name_of(std::string_view variable) {
+    return variable.substr(0, variable.find('='));
+}
 
 }  // namespace
 

@@ -87,15 +87,16 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, sandbox::Sand
     StepLog log(context.forms.lease().log_path(log_name(work)), work);
     const sandbox::StepResult result = sandbox.run(spec, log, work.stop);
     if (!result.succeeded()) {
-        throw StepFailed({.code = "build.step-failed",
-                          .message = fmt::format("{}: {}", work.info.instruction.empty() ? "the command" : work.info.instruction,
-                                                 how_it_ended(result)),
-                          .hint = hint_for(result),
-                          .where = {}},
-                         result.exit_code, log.tail(), log.path());
+        throw StepFailed(
+            {.code = "build.step-failed",
+             .message = fmt::format("{}: {}", work.info.instruction.empty() ? "the command" : work.info.instruction,
+                                    how_it_ended(result)),
+             .hint = hint_for(result),
+             .where = {}},
+            result.exit_code, log.tail(), log.path());
     }
-    const layers::ScanResult changes = layers::scan_upper(
-        util::RootedDir::open(root.upper()), {.layer_time = time, .below = &view, .stop = work.stop});
+    const layers::ScanResult changes = layers::scan_upper(util::RootedDir::open(root.upper()),
+                                                          {.layer_time = time, .below = &view, .stop = work.stop});
     for (const std::string& socket : changes.sockets) {
         work.progress.report(event::Warning{
             .diagnostic = {.severity = Severity::warning,
@@ -134,7 +135,8 @@ LayerResult carry_out(const Exec& exec, const FileSystem& base, sandbox::Sandbox
         }
     }
     const layers::LayerId id = run_step(exec, base, sandbox, context, key, work);
-    return result_of(id, key.key, false, may_find ? "the command or what it runs on is new" : "the cache was not asked");
+    return result_of(id, key.key, false,
+                     may_find ? "the command or what it runs on is new" : "the cache was not asked");
 }
 
 }  // namespace imgbuild::builder

@@ -34,9 +34,9 @@ public:
         if (auto hit = find(definition, "nothing that it reads has changed")) return *hit;
         select_rest();
         const layers::ChainView view = context_.forms.view(base_, work_);
-        const Placement placement = place_files(
-            file_, selections_, view,
-            [this](std::size_t action, const SourceFileInfo& file) { return is_archive(action, file); });
+        const Placement placement =
+            place_files(file_, selections_, view,
+                        [this](std::size_t action, const SourceFileInfo& file) { return is_archive(action, file); });
         for (const std::string& warning : placement.warnings) warn(warning);
         const layers::KeyRecord content = file_content_key(placement, identities_, base_, context_.keys);
         if (auto hit = find(content, "the same files go to the same places")) {
@@ -82,8 +82,8 @@ private:
             const auto* copy = std::get_if<CopyFiles>(&file_.actions[i]);
             if (copy != nullptr && sources_[i].local) {
                 selection = select_files(*sources_[i].local, *copy);
-                const auto contents = content_checksums(*sources_[i].local, files_of(selection), context_.store,
-                                                        context_.threads, work_);
+                const auto contents =
+                    content_checksums(*sources_[i].local, files_of(selection), context_.store, context_.threads, work_);
                 identity.checksum = selection_checksum(selection, contents);
             } else if (copy != nullptr) {
                 for (const LayerPtr& layer : sources_[i].fs->layers) identity.layers.push_back(layer->identity);

@@ -98,8 +98,8 @@ void update(util::Sha256& hash, std::string_view field) {
 
 void update(util::Sha256& hash, const layers::Entry& entry) {
     update(hash, entry.path);
-    update(hash, fmt::format("{} {:o} {} {} {} {}:{} {}", static_cast<int>(entry.type), entry.mode, entry.uid, entry.gid,
-                             entry.size, entry.dev_major, entry.dev_minor, entry.xattrs.size()));
+    update(hash, fmt::format("{} {:o} {} {} {} {}:{} {}", static_cast<int>(entry.type), entry.mode, entry.uid,
+                             entry.gid, entry.size, entry.dev_major, entry.dev_minor, entry.xattrs.size()));
     update(hash, entry.link_target);
     for (const auto& xattr : entry.xattrs) {
         update(hash, xattr.first);

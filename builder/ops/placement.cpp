@@ -45,8 +45,9 @@ public:
                 copy_directory(action, root, target.path, rules);
             } else if (copy.unpack_archives && is_file && is_archive_(action, root.self)) {
                 make_directories(target.path, rules.made());
-                out_.entries.push_back({.entry = *look(target.path),
-                                        .content = FromArchive{.action = action, .file = root.self, .owner = rules.given_owner}});
+                out_.entries.push_back(
+                    {.entry = *look(target.path),
+                     .content = FromArchive{.action = action, .file = root.self, .owner = rules.given_owner}});
             } else {
                 const std::string path = file_target(target, root.name);
                 put_file(action, root.self, path, rules);
@@ -131,9 +132,7 @@ private:
 
     // Links of the base on the way to a destination are followed. Directories that this op made itself are none, and
     // files that it wrote are met when something is put below them.
-    std::string resolve(std::string_view path) const {
-        return base_.resolve(path, util::Follow::yes).path;
-    }
+    std::string resolve(std::string_view path) const { return base_.resolve(path, util::Follow::yes).path; }
 
     Target prepare(const std::string& destination, const Rules& rules) {
         const bool hint = names_directory(destination);
@@ -152,13 +151,14 @@ private:
 
     // As docker does it, but not silently.
     void warn_of_several_in_one(const CopyFiles& copy, const Selection& selection, const Target& target) {
-        const auto files = std::count_if(
-            selection.roots.begin(), selection.roots.end(),
-            [](const SelectedRoot& root) { return root.self.entry.type != EntryType::directory; });
+        const auto files = std::count_if(selection.roots.begin(), selection.roots.end(), [](const SelectedRoot& root) {
+            return root.self.entry.type != EntryType::directory;
+        });
         if (files < 2 || target.is_directory) return;
-        out_.warnings.push_back(fmt::format("{} files are copied to the one name {}, so only the last is there; if it "
-                                            "is to be a directory, write {}/",
-                                            files, util::quote(copy.destination), copy.destination));
+        out_.warnings.push_back(
+            fmt::format("{} files are copied to the one name {}, so only the last is there; if it "
+                        "is to be a directory, write {}/",
+                        files, util::quote(copy.destination), copy.destination));
     }
 
     void make_directories(const std::string& path, const Made& made) {
@@ -196,9 +196,8 @@ private:
 
     void put_directory(const SourceFileInfo& file, const std::string& path, const Rules& rules) {
         if (const auto there = look(path); there && there->type != EntryType::directory) {
-            throw bad_destination(
-                fmt::format("cannot copy the directory {} to {}: the image has something else there",
-                            util::quote(file.entry.path), util::quote("/" + path)));
+            throw bad_destination(fmt::format("cannot copy the directory {} to {}: the image has something else there",
+                                              util::quote(file.entry.path), util::quote("/" + path)));
         }
         Entry entry = file.entry;
         entry.path = path;

@@ -7,9 +7,9 @@
 #include <fmt/format.h>
 
 #include <fcntl.h>
-#include <set>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <set>
 
 namespace imgbuild::builder {
 namespace {

@@ -17,8 +17,7 @@ constexpr std::size_t kMaxFiles = 1'000'000;
 
 class Selector {
 public:
-    Selector(const SourceTree& tree, const CopyFiles& copy)
-        : tree_(tree), exclude_(copy.excludes) {}
+    Selector(const SourceTree& tree, const CopyFiles& copy) : tree_(tree), exclude_(copy.excludes) {}
 
     void add_pattern(const std::string& pattern) {
         const std::string clean = util::clean_path(pattern);

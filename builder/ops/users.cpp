@@ -32,7 +32,8 @@ const PasswdEntry* find_user(const std::vector<PasswdEntry>& users, std::string_
     if (by_name != users.end()) return &*by_name;
     const auto id = parse_id(name);
     if (!id) return nullptr;
-    const auto by_id = std::find_if(users.begin(), users.end(), [&](const PasswdEntry& user) { return user.uid == *id; });
+    const auto by_id =
+        std::find_if(users.begin(), users.end(), [&](const PasswdEntry& user) { return user.uid == *id; });
     return by_id == users.end() ? nullptr : &*by_id;
 }
 
