@@ -5,15 +5,15 @@ find_package(fmt 9 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 
-# imgbuild_pkg(<name> <pkg-config module> <minimum>): an imported target imgbuild::dep::<name>.
-# With IMGBUILD_STATIC_DEPENDENCIES the archive is linked instead of the shared library, where there is one.
+# imgbuild_pkg(<name> <pkg-config module> <minimum> [SHARED]): an imported target imgbuild::dep::<name>.
+# With IMGBUILD_STATIC_DEPENDENCIES the archive is linked instead of the shared library, where there is one. SHARED: never.
 function(imgbuild_pkg name module minimum)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL "${module}>=${minimum}")
   add_library(imgbuild_dep_${name} INTERFACE)
   add_library(imgbuild::dep::${name} ALIAS imgbuild_dep_${name})
   target_include_directories(imgbuild_dep_${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIRS})
   set(archives "")
-  if(IMGBUILD_STATIC_DEPENDENCIES)
+  if(IMGBUILD_STATIC_DEPENDENCIES AND NOT "SHARED" IN_LIST ARGN)
     foreach(library IN LISTS ${name}_LIBRARIES)
       unset(archive CACHE)
       find_library(archive "lib${library}.a" HINTS ${${name}_LIBDIR} NO_CACHE)
@@ -35,7 +35,8 @@ imgbuild_pkg(sqlite sqlite3 3.40)
 imgbuild_pkg(zstd libzstd 1.5)
 imgbuild_pkg(deflate libdeflate 1.14)
 imgbuild_pkg(zlib zlib 1.2.13)
-imgbuild_pkg(archive libarchive 3.6)
+# Its archive would need a dozen more libraries (lzma, xml2, acl, …), which libarchive-dev does not bring.
+imgbuild_pkg(archive libarchive 3.6 SHARED)
 imgbuild_pkg(seccomp libseccomp 2.5)
 # libcurl is loaded at run time, when a build really needs the network; only its headers are needed here.
 pkg_check_modules(curl REQUIRED "libcurl>=7.88")

@@ -30,7 +30,7 @@ public:
     StageNames(const parser::BuildFile& file, const LowerOptions& options, const GlobalArguments& globals)
         : file_(file), options_(options), globals_(globals) {}
 
-    /// The stage that --target asks for. Throws Error "build.unknown-target" with the names that there are.
+    /// The stage that --target asks for. Throws Error "usage.unknown-target" with the names that there are.
     std::size_t target() const;
     /// What the stage is FROM; if it is replaced, what takes its place.
     Origin base_of(std::size_t stage) const;
