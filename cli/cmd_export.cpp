@@ -19,6 +19,10 @@ struct Options {
     std::string output;
 };
 
+std::string normal_form(const std::string& text) {
+    return text.starts_with("sha256:") ? text : Reference::parse(text).text();
+}
+
 int run_export(const Options& options, AppContext& context) {
     const auto output = parse_output(options.output);
     if (!output || output->kind == builder::Output::Kind::registry) {
@@ -28,8 +32,11 @@ int run_export(const Options& options, AppContext& context) {
                           .where = {}});
     }
     const layers::ImageRecord image = require_image(context.store(), options.image);
+    // Under the name that was asked for: readers of an archive with several names want to be told which.
     std::vector<Reference> names;
-    for (const std::string& name : image.names) names.push_back(Reference::parse(name));
+    for (const std::string& name : image.names) {
+        if (name == normal_form(options.image)) names.push_back(Reference::parse(name));
+    }
     NoProgress progress;
     const Digest digest =
         builder::send_stored_image(image, *output, names, {}, make_services(context, progress), context.stop());
