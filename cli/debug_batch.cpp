@@ -199,6 +199,14 @@ json answer_ignorefile(const json& request) {
     return {{"patterns", parser::read_ignore_file(text_of(request))}};
 }
 
+json answer_ref(const json& request) {
+    return reference_shape(text_of(request));
+}
+
+json answer_platform(const json& request) {
+    return platform_shape(text_of(request), Platform::host());
+}
+
 json answer_later(const json& request) {
     return {{"error", fmt::format("not supported yet: {}", request.at("op").get<std::string>())}};
 }
@@ -218,9 +226,9 @@ constexpr std::array<Operation, 16> kOperations = {{{"ast", answer_ast},
                                                     {"lint", answer_later},
                                                     {"match", answer_match},
                                                     {"outline", answer_later},
-                                                    {"platform", answer_later},
+                                                    {"platform", answer_platform},
                                                     {"port", answer_port},
-                                                    {"ref", answer_later},
+                                                    {"ref", answer_ref},
                                                     {"targets", answer_later},
                                                     {"word", answer_word},
                                                     {"words", answer_words}}};

@@ -1,4 +1,5 @@
-// `imgbuild debug batch`: many small questions to the parser through one process, for tests and for other tools.
+// `imgbuild debug batch`: many small questions to the parser, and about names, through one process; for tests and for
+// other tools.
 //
 // Each input line is a JSON object {"id": …, "op": "…", …}; each is answered by one line with the same id and either
 // the answer's members or "error" (a text) and "error_lines" ([[first, last], …] lines of the file). The operations

@@ -1,10 +1,14 @@
-// Our trees and instructions in the JSON of the conformance data. Only for `debug batch`.
+// Our trees, instructions and names in the JSON of the conformance data. Only for `debug batch`.
 #pragma once
+
+#include <imgbuild/platform.hpp>
 
 #include "parser/ast.hpp"
 #include "parser/file.hpp"
 
 #include <nlohmann/json_fwd.hpp>
+
+#include <string_view>
 
 namespace imgbuild::cli {
 
@@ -14,5 +18,10 @@ nlohmann::json ast_shape(const parser::Ast& ast);
 nlohmann::json file_shape(const parser::BuildFile& file);
 /// [[2,2],[3,3]] for the lines 2 to 3.
 nlohmann::json lines_shape(Span span);
+
+/// {"parse", "normalized"}: the strict reading of an image name and docker's; each may be {"error"}.
+nlohmann::json reference_shape(std::string_view text);
+/// {"platform", "format", "format_all", "normalized"}; throws UsageError. `host` completes what is left out.
+nlohmann::json platform_shape(std::string_view text, const Platform& host);
 
 }  // namespace imgbuild::cli

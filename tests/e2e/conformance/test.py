@@ -12,7 +12,7 @@ from expect import NoData, expect
 DATA = pathlib.Path(os.environ.get("IMGBUILD_CONFORMANCE", workspace.TOP.parent / "shared" / "conformance"))
 FLOOR = pathlib.Path(__file__).with_name("floor.json")
 BUILD_TOPICS = ("07-build", "08-build-buildah")
-TABLE_TOPICS = ("01-dockerfile-parse", "02-words", "03-instructions", "04-ignore")
+TABLE_TOPICS = ("01-dockerfile-parse", "02-words", "03-instructions", "04-ignore", "05-reference", "06-platform")
 
 
 def run_suite(ws, program, topics, *arguments):
@@ -40,7 +40,7 @@ def require_floor(counts):
 
 
 def test_tables(ws):
-    """Parsing, words, instructions and ignore rules: not fewer cases pass than before."""
+    """Parsing, words, instructions, ignore rules and names: not fewer cases pass than before."""
     require_floor(run_suite(ws, "tables.py", TABLE_TOPICS))
 
 
