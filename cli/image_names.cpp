@@ -12,9 +12,12 @@
 namespace imgbuild::cli {
 namespace {
 
+// A whole id, which is no name: references of 64 hexadecimal digits are refused for this reason.
+constexpr std::size_t kIdLength = 64;
+
 bool looks_like_id(std::string_view text) {
     if (text.starts_with("sha256:")) text.remove_prefix(7);
-    return text.size() >= 4 && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return text.size() >= 4 && text.size() <= kIdLength && std::all_of(text.begin(), text.end(), [](char c) {
                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
            });
 }
@@ -22,7 +25,8 @@ bool looks_like_id(std::string_view text) {
 }  // namespace
 
 layers::ImageRecord require_image(layers::Store& store, const std::string& text) {
-    if (!text.starts_with("sha256:")) {
+    const bool only_id = text.starts_with("sha256:") || (text.size() == kIdLength && looks_like_id(text));
+    if (!only_id) {
         if (auto image = store.find_image(Reference::parse(text).text())) return *image;
     }
     if (looks_like_id(text)) {
