@@ -14,19 +14,26 @@ constexpr std::uint32_t kAround = 2;
 constexpr std::uint32_t kMostLines = 12;
 constexpr std::size_t kWidest = 200;
 
+// A byte within a character of UTF-8, which neither is one nor may be cut off from it.
+bool is_continuation(char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
+}
+
 // Tabs and control characters would move the carets, and a long line would bury them.
 std::string printable(std::string_view line) {
+    std::size_t end = std::min(line.size(), kWidest);
+    while (end != 0 && end < line.size() && is_continuation(line[end])) --end;
     std::string out;
-    for (const char c : line.substr(0, kWidest)) {
+    for (const char c : line.substr(0, end)) {
         out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
     }
-    return line.size() > kWidest ? out + "…" : out;
+    return end < line.size() ? out + "…" : out;
 }
 
 // Columns count bytes, terminals characters.
 std::size_t characters(std::string_view bytes) {
-    return static_cast<std::size_t>(std::count_if(
-        bytes.begin(), bytes.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(
+        std::count_if(bytes.begin(), bytes.end(), [](char c) { return !is_continuation(c); }));
 }
 
 std::string carets(std::string_view line, const Span& span) {
