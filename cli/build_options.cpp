@@ -168,6 +168,10 @@ builder::BuildRequest make_request(const BuildOptions& options) {
     }
     for (const std::string& label : options.labels) {
         const std::size_t equals = label.find('=');
+        if (label.empty() || equals == 0) {
+            throw usage("usage.bad-label", fmt::format("--label {} has no name", util::quote(label)),
+                        "write --label NAME=VALUE");
+        }
         request.lower.labels[label.substr(0, equals)] = equals == std::string::npos ? "" : label.substr(equals + 1);
     }
     request.lower.target_platform = target_platform(options.platforms);
