@@ -7,7 +7,7 @@
 namespace imgbuild::cli {
 
 int exit_code(std::string_view code) {
-    static constexpr std::array<std::pair<std::string_view, int>, 16> kTable = {{
+    static constexpr std::array<std::pair<std::string_view, int>, 17> kTable = {{
         {"build", kBuildFailed},
         {"cancelled", kInterrupted},
         {"check", kCheckFailed},
@@ -20,10 +20,11 @@ int exit_code(std::string_view code) {
         {"parse", kUsage},
         {"registry", kRegistry},
         {"resources", kResources},
-        {"sandbox", kMachine},
+        {"sandbox", kInternal},
         {"source", kSource},
         {"store", kSource},
         {"usage", kUsage},
+        {"verify", kVerifyMismatch},
     }};
     const std::string_view area = code.substr(0, code.find('.'));
     const auto* at = std::find_if(kTable.begin(), kTable.end(), [&](const auto& row) { return row.first == area; });

@@ -9,7 +9,7 @@ import re
 import sys
 
 ROOMS = ("include", "util", "oci", "parser", "layers", "registry", "builder", "cli")
-AREAS = ("build", "cancelled", "check", "corrupt", "internal", "io", "lock", "machine", "parse", "registry", "resources",
+AREAS = ("build", "cancelled", "check", "corrupt", "internal", "io", "layers", "lock", "machine", "parse", "registry", "resources",
          "sandbox", "source", "store", "usage", "verify")
 IN_SOURCE = re.compile(r'"((?:%s)\.[a-z0-9]+(?:-[a-z0-9]+)*)"' % "|".join(AREAS))
 IN_DOCUMENT = re.compile(r"`((?:%s)\.[a-z0-9-]+)`" % "|".join(AREAS))
