@@ -18,6 +18,12 @@
 namespace imgbuild::util {
 
 AtomicFile::AtomicFile(std::string path, mode_t mode) : path_(std::move(path)) {
+    struct stat status {};
+    if (::lstat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+        // "/dev/null" must not become a file. A directory fails here, and not only when all has been written.
+        fd_ = open_path(path_, O_WRONLY | O_TRUNC | O_NOCTTY);
+        return;
+    }
     temporary_ = path_ + ".XXXXXX";
     fd_ = Fd(check(::mkostemp(temporary_.data(), O_CLOEXEC), "make a temporary file beside", path_));
     check(::fchmod(fd_.get(), mode), "set the mode of", temporary_);
@@ -28,10 +34,11 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::string_view text) {
-    write_all(fd_.get(), text, temporary_);
+    write_all(fd_.get(), text, path_);
 }
 
 void AtomicFile::commit() {
+    if (temporary_.empty()) return;
     check(::rename(temporary_.c_str(), path_.c_str()), "put into place", path_);
     temporary_.clear();
 }

@@ -10,7 +10,8 @@
 namespace imgbuild::util {
 
 /// A file that is being replaced. Bytes go to a temporary neighbour; only commit() publishes it, and forgetting the
-/// object leaves the old file as it was.
+/// object leaves the old file as it was. What is there and no regular file (a device, a pipe, a link to one) cannot be
+/// replaced; it is opened and written to as it is, and then nothing can be taken back.
 class AtomicFile {
 public:
     explicit AtomicFile(std::string path, mode_t mode = 0644);

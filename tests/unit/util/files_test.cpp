@@ -31,6 +31,22 @@ TEST_CASE("a file that is not committed leaves the old one") {
     CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
 }
 
+TEST_CASE("what is no file is written to and not replaced, and a directory is refused at once") {
+    const TempDir dir("/tmp", "imgbuild-test-");
+    const std::string pipe = dir.path() + "/pipe";
+    REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+    const Fd reader = open_path(pipe, O_RDONLY | O_NONBLOCK);
+    AtomicFile file(pipe);
+    file.write("through");
+    file.commit();
+    CHECK(fs::is_fifo(pipe));
+    char text[8] = {};
+    REQUIRE(::read(reader.get(), text, sizeof text) == 7);
+    CHECK(std::string_view(text) == "through");
+    CHECK_THROWS_AS(AtomicFile(dir.path()), IoError);
+    CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
+}
+
 TEST_CASE("a temporary directory goes with everything in it and follows nothing") {
     const TempDir outside("/tmp", "imgbuild-test-");
     {
