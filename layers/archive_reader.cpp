@@ -242,14 +242,14 @@ private:
 };
 
 std::string clean_name(std::string_view raw, AbsoluteNames absolute, const char* what) {
-    if (raw.empty()) bad_archive(fmt::format("{} is empty", what));
+    if (raw.empty() && absolute == AbsoluteNames::refuse) bad_archive(fmt::format("{} is empty", what));
     std::string out;
     for (const std::string_view component : util::path_components(raw)) {
         if (component == "..") bad_archive(fmt::format("{} {} leaves the root through \"..\"", what, util::quote(raw)));
         if (!out.empty()) out += '/';
         out += component;
     }
-    if (raw.front() == '/' && !out.empty() && absolute == AbsoluteNames::refuse) {
+    if (raw.starts_with('/') && !out.empty() && absolute == AbsoluteNames::refuse) {
         bad_archive(fmt::format("{} {} is absolute", what, util::quote(raw)));
     }
     return out;
@@ -369,7 +369,7 @@ private:
         entry_ = Entry{.path = clean_name(raw, absolute_, "the name"), .type = *type};
         if (entry_.path.size() > limits_.path_bytes)
             over_limit(fmt::format("the name {} is too long", util::quote(raw)));
-        if (entry_.path.empty() && *type != EntryType::directory)
+        if (entry_.path.empty() && *type != EntryType::directory && absolute_ == AbsoluteNames::refuse)
             bad_archive("the root of the archive is no directory");
         read_metadata(header);
         read_link(header);

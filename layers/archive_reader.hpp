@@ -24,7 +24,8 @@ namespace imgbuild::layers {
 enum class AbsoluteNames {
     /// Image layers: refused (a bare "/" is the root directory, as some builders write it).
     refuse,
-    /// ADD and contexts: the "/" is dropped, as tar does.
+    /// ADD and contexts: the "/" is dropped, as tar does. Entries that are no directory and whose name comes to nothing
+    /// are handed out with an empty path (some tools write such headers); the caller skips them, as others do.
     strip,
 };
 

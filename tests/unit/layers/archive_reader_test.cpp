@@ -139,6 +139,7 @@ TEST_CASE("names are cleaned as tar does it, and absolute ones only where that i
     CHECK(read_archive(raw_tar({{.name = "./a//b/./c"}}))[0].entry.path == "a/b/c");
     CHECK(read_archive(raw_tar({{.name = "/a"}}), AbsoluteNames::strip)[0].entry.path == "a");
     CHECK(read_archive(raw_tar({{.name = "/", .type = '5'}}))[0].entry.path.empty());
+    CHECK(read_archive(raw_tar({{.name = ""}}), AbsoluteNames::strip)[0].entry.path.empty());
     CHECK(code_of(raw_tar({{.name = "/a"}})) == "corrupt.archive");
 }
 
