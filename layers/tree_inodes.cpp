@@ -198,6 +198,14 @@ Stored TreeInodes::describe_file(const util::Fd& fd, const Entry& entry) {
     return both(out, xattrs);
 }
 
+Stored TreeInodes::describe_again(const Entry& entry) {
+    const Name at = place(entry.path);
+    // What it has may be anybody's, so "ours" is no reason to leave it.
+    const Stored owner = accepted(::fchownat(at.directory, at.name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW),
+                                  "set the owner of", entry.path);
+    return both(owner, describe_at(at, entry));
+}
+
 Stored TreeInodes::describe_at(const Name& at, const Entry& entry) {
     Stored out = Stored::fully;
     if (!owned_by_us(entry)) {

@@ -34,6 +34,8 @@ public:
     /// `content` must yield exactly `entry.size` bytes; null if the file is empty.
     Stored make_file(const Entry& entry, util::Source* content);
     Stored make_copy(const Entry& entry, int fd);
+    /// For a file or link that exists: another owner, mode and time. Attributes are set, none is removed.
+    Stored describe_again(const Entry& entry);
 
     void remove(const std::string& path);
     void set_directory_time(const Entry& directory);

@@ -242,7 +242,7 @@ private:
         if (records_.contains(entry.path)) forget(entry.path);
         require_directory(std::string(parent_path(entry.path)));
         if (!known) return note_external(std::move(entry), target);
-        link_to(file->second, std::move(entry.path));
+        link_to(file->second, std::move(entry));
     }
 
     void note_external(Entry entry, std::string target) {
@@ -252,12 +252,13 @@ private:
         note(std::move(entry), 0);
     }
 
-    void link_to(Record& file, std::string path) {
+    void link_to(Record& file, Entry asked) {
         Entry link = file.entry;
-        const std::string target = std::exchange(link.path, std::move(path));
+        const std::string target = std::exchange(link.path, std::move(asked.path));
         if (link.external) return note(std::move(link), 0);  // to the same file below
         if (file.inode == 0) file.inode = ++inode_count_;
         inodes_.make_hardlink(target, link.path);
+        if (options_.links_describe) described_.insert_or_assign(file.inode, std::move(asked));
         note(std::move(link), file.inode);
     }
 
@@ -279,16 +280,32 @@ private:
 
     // Until now all names of a file have its entry. The first in path order keeps it, the others link there.
     void choose_files() {
-        std::vector<const std::string*> first(inode_count_ + 1, nullptr);
+        std::vector<const Entry*> first(inode_count_ + 1, nullptr);
         for (auto& [path, record] : records_) {
             if (record.inode == 0) continue;
-            if (first[record.inode] == nullptr) {
-                first[record.inode] = &path;
-            } else {
-                record.entry.type = EntryType::hardlink;
-                record.entry.link_target = *first[record.inode];
+            Entry& entry = record.entry;
+            const Entry* file = std::exchange(first[record.inode], first[record.inode] ? first[record.inode] : &entry);
+            if (file == nullptr) {
+                describe_again(entry, record.inode);
+                continue;
             }
+            entry = *file;
+            entry.path = path;
+            entry.type = EntryType::hardlink;
+            entry.link_target = file->path;
         }
+    }
+
+    // Once per file at the end, and not with each link, since all of its names' records would have to be found then.
+    void describe_again(Entry& entry, std::size_t inode) {
+        const auto link = described_.find(inode);
+        const bool takes = entry.type == EntryType::file || entry.type == EntryType::symlink;
+        if (link == described_.end() || !takes) return;
+        if (entry.type == EntryType::file) entry.mode = link->second.mode;
+        entry.uid = link->second.uid;
+        entry.gid = link->second.gid;
+        entry.mtime = link->second.mtime;
+        entry.overridden = inodes_.describe_again(entry) == Stored::partly;
     }
 
     std::optional<std::string> user_file(std::string_view path) const {
@@ -304,6 +321,8 @@ private:
     TreeOptions options_;
     Records records_;
     std::size_t inode_count_ = 0;
+    /// By inode: the last hard link to it, if links describe their files.
+    std::map<std::size_t, Entry> described_;
     std::string last_parent_;
     std::string last_resolved_;
     bool parent_known_ = false;

@@ -29,6 +29,9 @@ namespace imgbuild::layers {
 struct TreeOptions {
     /// Time of implicit directories, seconds since 1970.
     std::int64_t implicit_mtime = 0;
+    /// A hard link gives its file its own owner, mode and time, as containerd and docker have it for the archives of
+    /// ADD: the last name of a file says what it is like. By default it is the first.
+    bool links_describe = false;
 };
 
 /// Single-threaded. After an exception the tree is unfinished and to be thrown away.
@@ -42,7 +45,8 @@ public:
 
     /// Everything but files with contents. A directory over a directory keeps what is in it and its opaque mark, and
     /// takes the new metadata; over anything else of this layer, also a whiteout, it becomes opaque. A hard link takes
-    /// its file's metadata, not its own; if this layer has no such file yet, it is external. Throws CorruptData
+    /// its file's metadata, not its own (but see TreeOptions; find() tells nothing of it until finish()); if this layer
+    /// has no such file yet, it is external. Throws CorruptData
     /// ("corrupt.archive") if something on the way to the path is no directory, or a hard link is to a directory;
     /// IoError.
     void add(Entry entry);

@@ -116,6 +116,32 @@ TEST_CASE("a replaced file leaves its other names with the old contents") {
     CHECK(tree.read("a") == "newer");
 }
 
+TEST_CASE("where links describe their files, the last one says what all names are like") {
+    Tree tree;
+    TreeWriter writer(tree.root(), {.links_describe = true});
+    Entry entry = file("z");
+    entry.mode = 0640;
+    entry.uid = 7;
+    entry.gid = 8;
+    add_text(writer, entry, "one");
+    writer.add({.path = "a", .type = EntryType::hardlink, .mode = 0600, .uid = 9, .link_target = "z"});
+    writer.add({.path = "m", .type = EntryType::hardlink, .mode = 04755, .mtime = 55, .link_target = "a"});
+    const NameIndex names = writer.finish();
+    for (const char* name : {"a", "m", "z"}) {
+        INFO(name);
+        CHECK(names.find(name)->mode == 04755);
+        CHECK(names.find(name)->uid == 0);
+        CHECK(names.find(name)->gid == 0);
+        CHECK(names.find(name)->mtime == 55);
+    }
+    CHECK(names.find("a")->type == EntryType::file);
+    const auto status = tree.root().stat("a", Follow::no);
+    CHECK(status->st_nlink == 3);
+    CHECK((status->st_mode & 07777U) == 04755);
+    CHECK(status->st_uid == 0);
+    CHECK(status->st_mtim.tv_sec == 55);
+}
+
 TEST_CASE("a hard link to a file that the layer does not have is external") {
     Tree tree;
     TreeWriter writer(tree.root());
