@@ -70,14 +70,15 @@ layers::BlobForm LayerForms::fetch(const Layer& layer, const Work& work) {
 }
 
 layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
-    const auto claim = lease_.claim(layer.diff_id->digest(), work.stop);
-    if (const auto id = lease_.find_layer(*layer.diff_id)) return *id;
     // A push or an export may have left the blob without a tree.
     const auto known = lease_.find_form(*layer.diff_id, "");
     if (!known && !layer.remote) throw lost(layer);
     const std::string image = layer.remote ? layer.remote->image : "the store";
     return in_context(fmt::format("unpacking layer {} of {}", layer.diff_id->digest().brief(), image), [&] {
+        // Before the claim: the blob of an uncompressed layer has the diff id as its digest, and fetch() claims that.
         const layers::BlobForm form = known ? *known : fetch(layer, work);
+        const auto claim = lease_.claim(layer.diff_id->digest(), work.stop);
+        if (const auto id = lease_.find_layer(*layer.diff_id)) return *id;
         layers::UnfinishedLayer unfinished = lease_.begin_layer();
         const auto blob = lease_.open_blob(form.blob);
         const layers::UnpackResult result =
