@@ -102,8 +102,12 @@ StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox:
         spec.lowers.push_back(scaffold_->tree());
     }
     if (const auto patch = forms.ensure_patch(fs, view, work)) spec.lowers.push_back(forms.lease().tree_path(*patch));
+    // An overlay takes no directory twice, and base images have the same layer twice (the empty one, mostly). Of such
+    // layers the topmost hides all that the others have.
+    std::set<layers::LayerId> stacked;
     for (auto layer = fs.layers.rbegin(); layer != fs.layers.rend(); ++layer) {
-        spec.lowers.push_back(forms.lease().tree_path(forms.ensure_tree(**layer, work)));
+        const layers::LayerId id = forms.ensure_tree(**layer, work);
+        if (stacked.insert(id).second) spec.lowers.push_back(forms.lease().tree_path(id));
     }
     spec.upper = changes_.tree();
     spec.work = changes_.work();
