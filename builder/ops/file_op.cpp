@@ -79,17 +79,37 @@ private:
         for (std::size_t i = 0; i < file_.actions.size(); ++i) {
             SourceIdentity identity;
             Selection selection;
+            std::vector<Digest> contents;
             const auto* copy = std::get_if<CopyFiles>(&file_.actions[i]);
             if (copy != nullptr && sources_[i].local) {
                 selection = select_files(*sources_[i].local, *copy);
-                const auto contents =
+                contents =
                     content_checksums(*sources_[i].local, files_of(selection), context_.store, context_.threads, work_);
                 identity.checksum = selection_checksum(selection, contents);
             } else if (copy != nullptr) {
                 for (const LayerPtr& layer : sources_[i].fs->layers) identity.layers.push_back(layer->identity);
             }
             selections_.push_back(std::move(selection));
+            contents_.push_back(std::move(contents));
             identities_.push_back(std::move(identity));
+        }
+    }
+
+    // What was copied must be what the key speaks of, and the user's files can change in between. Asking for the
+    // checksums again costs a stat() for each file that has not been touched lately, since the store remembers it.
+    void require_unchanged() const {
+        for (std::size_t i = 0; i < sources_.size(); ++i) {
+            if (!sources_[i].local) continue;
+            const auto files = files_of(selections_[i]);
+            const auto now = content_checksums(*sources_[i].local, files, context_.store, context_.threads, work_);
+            for (std::size_t k = 0; k < files.size(); ++k) {
+                if (now[k] == contents_[i][k]) continue;
+                throw Error(
+                    {.code = "source.changed",
+                     .message = fmt::format("{} changed while it was being copied", util::quote(files[k]->entry.path)),
+                     .hint = "build again when nothing writes to it, or exclude it in .dockerignore",
+                     .where = {}});
+            }
         }
     }
 
@@ -116,11 +136,13 @@ private:
     layers::LayerId write(const Placement& placement, const layers::ChainView& view, const layers::KeyRecord& key) {
         const std::int64_t time = layer_time(base_.next_time(), key.key, context_.keys.time_limit);
         layers::UnfinishedLayer unfinished = context_.forms.lease().begin_layer();
-        layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()), {.implicit_mtime = time});
+        layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()),
+                                  {.implicit_mtime = time, .links_describe = true});
         for (const PlacedEntry& placed : placement.entries) {
             if (work_.stop.stop_requested()) throw Cancelled();
             write_entry(placed, time, view, writer);
         }
+        require_unchanged();
         return context_.forms.lease().publish(std::move(unfinished), writer.finish().serialize(), {}, key,
                                               on_conflict(context_.cache));
     }
@@ -176,7 +198,7 @@ private:
         layers::ArchiveReader reader(*tar, layers::AbsoluteNames::strip, {}, work_.stop);
         while (Entry* next = reader.next()) {
             Entry entry = std::move(*next);
-            if (entry.path.empty()) continue;  // "./": the directory it goes to is there already
+            if (entry.path.empty()) continue;  // "./", or no name: the directory it goes to is there already
             if (archive.owner) std::tie(entry.uid, entry.gid) = *archive.owner;
             entry.mtime = std::min(entry.mtime, time);
             entry.path = place_in(directory, entry.path, view, writer);
@@ -243,6 +265,8 @@ private:
     const Work& work_;
     std::vector<SourceIdentity> identities_;
     std::vector<Selection> selections_;
+    /// Checksums of each selection's files, of local sources.
+    std::vector<std::vector<Digest>> contents_;
     std::vector<std::shared_ptr<const SourceTree>> trees_;
     /// First place of each file with several names.
     std::map<std::pair<std::size_t, std::pair<std::uint64_t, std::uint64_t>>, std::string> links_;
