@@ -77,7 +77,10 @@ private:
                            .store = services_.store,
                            .contexts = open_contexts(lowered.graph, *lowered.result),
                            .sandbox = [&]() -> sandbox::Sandbox& {
-                               std::call_once(once, [&] { sandbox = services_.make_sandbox(); });
+                               std::call_once(once, [&] {
+                                   const layers::UnfinishedLayer scratch = lease_.begin_layer();
+                                   sandbox = services_.make_sandbox(scratch.tree());
+                               });
                                return *sandbox;
                            },
                            .progress = services_.progress,

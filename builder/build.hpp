@@ -69,8 +69,9 @@ struct BuildRequest {
 struct Services {
     layers::Store& store;
     registry::RegistryClient& registry;
-    /// Called at most once, when a command has to run.
-    std::function<std::unique_ptr<sandbox::Sandbox>()> make_sandbox;
+    /// Called at most once, when a command has to run. `scratch` is an empty directory of the store's lease, for what
+    /// the machine is asked by trying; it goes when the call returns.
+    std::function<std::unique_ptr<sandbox::Sandbox>(const std::string& scratch)> make_sandbox;
     ProgressSink& progress;
     unsigned threads = 2;
 };

@@ -25,11 +25,10 @@ std::vector<std::string> command_of(const oci::RunConfig& config, const std::vec
 }  // namespace
 
 sandbox::StepResult run_image(const layers::ImageRecord& record, const std::vector<std::string>& args,
-                              layers::Store& store, sandbox::Sandbox& sandbox, sandbox::OutputSink& output,
-                              unsigned threads, const Work& work) {
+                              const Services& services, sandbox::OutputSink& output, const Work& work) {
     const Image image = load_image(record);
-    layers::Lease lease = store.begin_lease();
-    LayerForms forms(lease, threads);
+    layers::Lease lease = services.store.begin_lease();
+    LayerForms forms(lease, services.threads);
     const oci::RunConfig& config = image.config.config;
     Exec exec;
     exec.args = command_of(config, args);
@@ -39,7 +38,8 @@ sandbox::StepResult run_image(const layers::ImageRecord& record, const std::vect
     const layers::ChainView view = forms.view(image.fs, work);
     sandbox::StepSpec spec = step_spec(exec, view, image.time);
     const StepRoot root(image.fs, view, spec, forms, work);
-    return sandbox.run(spec, output, work.stop);
+    const layers::UnfinishedLayer scratch = lease.begin_layer();
+    return services.make_sandbox(scratch.tree())->run(spec, output, work.stop);
 }
 
 }  // namespace imgbuild::builder

@@ -2,6 +2,7 @@
 // as RUN, standard input closed, changes thrown away.
 #pragma once
 
+#include "builder/build.hpp"
 #include "builder/sandbox/sandbox.hpp"
 #include "builder/work.hpp"
 #include "layers/store.hpp"
@@ -14,7 +15,6 @@ namespace imgbuild::builder {
 /// `args` in place of the image's CMD; its ENTRYPOINT stays. Throws Error ("usage.no-command") if there is nothing to
 /// run.
 sandbox::StepResult run_image(const layers::ImageRecord& image, const std::vector<std::string>& args,
-                              layers::Store& store, sandbox::Sandbox& sandbox, sandbox::OutputSink& output,
-                              unsigned threads, const Work& work);
+                              const Services& services, sandbox::OutputSink& output, const Work& work);
 
 }  // namespace imgbuild::builder

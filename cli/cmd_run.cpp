@@ -29,12 +29,9 @@ public:
 int run_run(const Options& options, AppContext& context) {
     const layers::ImageRecord image = require_image(context.store(), options.image);
     NoProgress progress;
-    const builder::Services services = make_services(context, progress);
-    const std::unique_ptr<sandbox::Sandbox> sandbox = services.make_sandbox();
     Terminal output;
-    const sandbox::StepResult result =
-        builder::run_image(image, options.args, services.store, *sandbox, output, services.threads,
-                           {.stop = context.stop(), .progress = progress});
+    const sandbox::StepResult result = builder::run_image(image, options.args, make_services(context, progress), output,
+                                                          {.stop = context.stop(), .progress = progress});
     return result.exit_code;
 }
 

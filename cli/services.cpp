@@ -8,11 +8,10 @@
 namespace imgbuild::cli {
 
 builder::Services make_services(AppContext& context, ProgressSink& progress) {
-    layers::Store& store = context.store();
-    return {.store = store,
+    return {.store = context.store(),
             .registry = context.registry(),
-            .make_sandbox = [root = store.root()]() -> std::unique_ptr<sandbox::Sandbox> {
-                return std::make_unique<sandbox::NamespaceSandbox>(sandbox::probe_host(root + "/tmp"));
+            .make_sandbox = [](const std::string& scratch) -> std::unique_ptr<sandbox::Sandbox> {
+                return std::make_unique<sandbox::NamespaceSandbox>(sandbox::probe_host(scratch));
             },
             .progress = progress,
             .threads = std::max(1U, std::thread::hardware_concurrency())};
