@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -161,7 +162,12 @@ builder::BuildRequest make_request(const BuildOptions& options) {
     request.file = read_file(path);
     request.file_path = path == "-" ? "" : path;
     request.context = options.context;
-    for (const std::string& name : options.names) request.names.push_back(Reference::parse(name));
+    for (const std::string& name : options.names) {
+        Reference reference = Reference::parse(name);
+        const bool twice = std::any_of(request.names.begin(), request.names.end(),
+                                       [&](const Reference& known) { return known.text() == reference.text(); });
+        if (!twice) request.names.push_back(std::move(reference));
+    }
     request.lower.target = options.target;
     for (const std::string& text : options.build_args) {
         if (auto argument = parse_argument(text)) request.lower.build_args.push_back(std::move(*argument));
