@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <algorithm>
 #include <csignal>
@@ -25,6 +26,18 @@ void print_error_text(const std::string& text) noexcept {
         util::write_all(STDERR_FILENO, text, "standard error");
     } catch (...) {
         // Nobody listens; the exit code still tells.
+    }
+}
+
+// A descriptor that we were started without would become the next file that we open, be it the index, and messages
+// would be written into that. So such a place is filled at once: with nothing to read from, with nobody who listens to
+// messages, and with what refuses to be written where results go, since a result must not get lost in silence.
+void fill_standard_streams() {
+    constexpr int kModes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (::fcntl(fd, F_GETFD) >= 0) continue;
+        // The lowest free one, since those below are taken by now. Not close-on-exec, as the three never are.
+        util::check(::open("/dev/null", kModes[fd]), "open", "/dev/null");
     }
 }
 
@@ -121,6 +134,7 @@ int run(int argc, char** argv, SignalWatch& signals) {
 int main(int argc, char** argv) {
     using namespace imgbuild;
     std::signal(SIGPIPE, SIG_IGN);
+    cli::fill_standard_streams();
     cli::SignalWatch signals;
     return cli::guarded(signals, [&] { return cli::run(argc, argv, signals); });
 }
