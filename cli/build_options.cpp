@@ -129,11 +129,15 @@ std::optional<std::int64_t> epoch(const std::string& flag) {
 
 }  // namespace
 
+// Of an option that takes one value the last one counts, as with docker: scripts append theirs.
 void add_build_options(CLI::App& command, BuildOptions& options) {
     command.add_option("context", options.context, "Directory that COPY and ADD read from")->type_name("DIR");
-    command.add_option("-f,--file", options.file,
-                       "Build file; '-' is standard input (default: Buildfile, Dockerfile or Containerfile in DIR)");
-    command.add_option("--target", options.target, "Stage to build, by name or number (default: the last)");
+    command
+        .add_option("-f,--file", options.file,
+                    "Build file; '-' is standard input (default: Buildfile, Dockerfile or Containerfile in DIR)")
+        ->take_last();
+    command.add_option("--target", options.target, "Stage to build, by name or number (default: the last)")
+        ->take_last();
     command.add_option("--build-arg", options.build_args, "Value of an ARG; without '=VALUE' from the environment")
         ->type_name("NAME[=VALUE]")
         ->allow_extra_args(false);
@@ -151,7 +155,8 @@ void add_build_options(CLI::App& command, BuildOptions& options) {
     command
         .add_option("--source-date-epoch", options.source_date_epoch,
                     "Time of the image and bound of all times in it, seconds since 1970")
-        ->type_name("SECONDS");
+        ->type_name("SECONDS")
+        ->take_last();
     command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
 }
 

@@ -98,13 +98,17 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->add_flag("--push", options->push, "Push to the registries of the image's names");
     command->add_flag("--no-cache", options->no_cache, "Run every step, whatever the cache has");
     command->add_option("--jobs", options->jobs, "Most steps at once")
+        ->take_last()
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();
     command->add_option("--progress", options->progress, "How progress is told")
+        ->take_last()
         ->check(CLI::IsMember({"auto", "plain", "json", "rawjson", "quiet", "none"}))
         ->capture_default_str();
     command->add_flag("-q,--quiet", options->quiet, "No progress; only the image's id, and errors");
-    command->add_option("--iidfile", options->iid_file, "Write the image's id to this file")->type_name("FILE");
+    command->add_option("--iidfile", options->iid_file, "Write the image's id to this file")
+        ->type_name("FILE")
+        ->take_last();
     command->callback([options, &context, &chosen] {
         context.runs_steps = true;
         chosen = [options, &context] { return run_build(*options, context); };
