@@ -1,4 +1,5 @@
 """How imgbuild says no: the thing, the reason, a way out, the exit code of DESIGN section 2, and no half a result."""
+import os
 import pathlib
 import re
 import shutil
@@ -6,6 +7,7 @@ import shutil
 import machine
 import registry
 from expect import contains, equal, expect, lacks, matches
+from workspace import binary
 
 
 def refuse(ws, buildfile, *arguments, code, files=None):
@@ -223,3 +225,26 @@ def test_hostile_layer(ws):
         ws.imgbuild("build", "--build-context", f"base=oci-layout://{layout}", "-o", "type=oci,dest=out.tar", context,
                     code=None)
         expect(not victim.exists(), f"{name} was written outside of the root")
+
+
+def test_output_is_a_device(ws):
+    """An archive for a device or a pipe is written to it; nothing is put in its place, and a directory is refused."""
+    context = ws.context({"Buildfile": "FROM scratch\nCOPY a /\n", "a": "1"})
+    os.mkfifo(ws.path / "pipe")
+    reader = os.open(ws.path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ws.build(context, "-o", "type=oci,dest=pipe")
+        expect((ws.path / "pipe").is_fifo(), "the pipe was replaced by a file")
+        expect(os.read(reader, 512), "nothing came through the pipe")
+    finally:
+        os.close(reader)
+    contains(ws.build(context, "-o", f"type=oci,dest={ws.path}", code=11).err, str(ws.path), "directory")
+
+
+def test_closed_streams(ws):
+    """Without standard error a build is silent and well; without standard output its result cannot be told."""
+    context = ws.context({"Buildfile": "FROM scratch\nCOPY a /\n", "a": "1"})
+    ws.run("sh", "-c", 'exec "$0" build "$1" 2>&-', binary(), context)
+    ws.run("sh", "-c", 'exec "$0" build "$1" >&-', binary(), context, code=11)
+    ws.run("sh", "-c", 'exec "$0" build "$1" >&- 2>&- <&-', binary(), context, code=11)
+    equal(ws.imgbuild("images", "-q").out.count("\n"), 1, "images")
