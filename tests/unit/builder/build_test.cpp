@@ -1,0 +1,292 @@
+// Whole builds over a real store, with commands that are C++ functions and a registry in memory.
+
+#include "builder/build.hpp"
+
+#include "layers/name_index.hpp"
+#include "registry/memory_registry.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/unit/builder/builder_support.hpp"
+
+#include <fcntl.h>
+#include <atomic>
+
+using namespace imgbuild;
+using namespace imgbuild::builder;
+using Catch::Matchers::Contains;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+std::string variable(const std::vector<std::string>& env, const std::string& name) {
+    for (const std::string& pair : env) {
+        if (pair.starts_with(name + "=")) return pair.substr(name.size() + 1);
+    }
+    return "";
+}
+
+void write_file(const std::string& path, const std::string& text) {
+    const util::Fd fd = util::open_path(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    util::write_all(fd.get(), text, path);
+}
+
+/// "touch NAME" writes a file with its own name, "epoch NAME" one with $SOURCE_DATE_EPOCH, "fail" talks and fails.
+sandbox::StepResult run_command(const sandbox::ScriptedStep& step) {
+    const Strings& args = step.spec.args;
+    if (args.at(0) == "touch") write_file(step.spec.upper + "/" + args.at(1), args.at(1));
+    if (args.at(0) == "epoch") {
+        write_file(step.spec.upper + "/" + args.at(1), variable(step.spec.env, "SOURCE_DATE_EPOCH"));
+    }
+    if (args.at(0) != "fail") return {};
+    step.output.output(sandbox::Stream::out, "working\n");
+    step.output.output(sandbox::Stream::err, "oh no\n");
+    return {.exit_code = 3};
+}
+
+/// One machine: a store, a context, and what was built with them.
+struct Machine {
+    test::Directory context;
+    test::Directory place;
+    std::shared_ptr<layers::Store> store = layers::Store::open(place.at("store"));
+    registry::MemoryRegistry memory{"http://127.0.0.1:5000"};
+    registry::RegistryClient client{memory, {}};
+    std::atomic<int> runs{0};
+    /// Of the latest build.
+    std::unique_ptr<test::Recorder> recorder;
+
+    static BuildRequest request(const std::string& text) {
+        BuildRequest out;
+        out.file = test::source_file(text);
+        out.lower = test::plain_options();
+        return out;
+    }
+
+    Digest build(BuildRequest request) {
+        request.context = context.path();
+        recorder = std::make_unique<test::Recorder>();
+        const Services services{
+            .store = *store,
+            .registry = client,
+            .make_sandbox =
+                [this] {
+                    return std::make_unique<sandbox::ScriptedSandbox>([this](const sandbox::ScriptedStep& step) {
+                        ++runs;
+                        return run_command(step);
+                    });
+                },
+            .progress = *recorder};
+        return imgbuild::builder::build(request, services, {}).image_id;
+    }
+    Digest build(const std::string& text) { return build(request(text)); }
+
+    layers::ImageRecord image(const Digest& id) const { return store->find_image(id.text()).value(); }
+
+    layers::NameIndex names(const Digest& id, std::size_t layer) const {
+        layers::Lease lease = store->begin_lease();
+        const auto found = lease.find_layer(image(id).diff_ids.at(layer));
+        return layers::NameIndex::parse(lease.read_names(found.value()));
+    }
+    std::string read(const Digest& id, std::size_t layer, const std::string& path) const {
+        layers::Lease lease = store->begin_lease();
+        const auto found = lease.find_layer(image(id).diff_ids.at(layer));
+        return util::read_file(lease.tree_path(found.value()) + "/" + path, 1U << 20);
+    }
+    std::int64_t time_of(const Digest& id, std::size_t layer, const std::string& path) const {
+        return names(id, layer).find(path)->mtime;
+    }
+};
+
+const std::string kTwoSteps = "FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY a /\n";
+
+}  // namespace
+
+TEST_CASE_METHOD(Machine, "an image has the files of its steps, one layer each") {
+    context.write("a", "text");
+    const Digest id = build(kTwoSteps);
+    CHECK(image(id).diff_ids.size() == 2);
+    CHECK(read(id, 0, "x") == "x");
+    CHECK(read(id, 1, "a") == "text");
+}
+
+TEST_CASE_METHOD(Machine, "a second build does nothing and makes the same image") {
+    context.write("a", "text");
+    const Digest first = build(kTwoSteps);
+    CHECK(build(kTwoSteps) == first);
+    CHECK(runs == 1);
+    CHECK(recorder->endings() == Strings{"cached RUN [\"touch\", \"x\"]", "cached COPY a /"});
+}
+
+TEST_CASE_METHOD(Machine, "without the cache everything is done again and the image is the same") {
+    context.write("a", "text");
+    const Digest first = build(kTwoSteps);
+    BuildRequest again = request(kTwoSteps);
+    again.cache = CacheUse::write;
+    CHECK(build(again) == first);
+    CHECK(runs == 2);
+    CHECK(recorder->count(StepOutcome::cached) == 0);
+}
+
+TEST_CASE("two machines make the same image") {
+    Machine one;
+    Machine other;
+    for (const Machine* machine : {&one, &other}) machine->context.write("a", "text");
+    other.context.set_time("a", 7);
+    CHECK(one.build(kTwoSteps) == other.build(kTwoSteps));
+}
+
+TEST_CASE_METHOD(Machine, "a failing step says its exit code, place, last output and where the whole log is") {
+    try {
+        build("FROM scratch\nRUN [\"fail\"]\n");
+        FAIL("the step should have failed");
+    } catch (const StepFailed& error) {
+        CHECK(error.exit_code() == 3);
+        CHECK(error.where().value().span.line == 2);
+        CHECK(error.log_tail() == "working\noh no");
+        CHECK(util::read_file(error.log_path(), 1000) == "working\noh no\n");
+    }
+}
+
+TEST_CASE_METHOD(Machine, "a failure leaves finished steps in the cache and no image") {
+    BuildRequest failing = request("FROM scratch\nRUN [\"touch\", \"x\"]\nRUN [\"fail\"]\n");
+    failing.names = {Reference::parse("app:1")};
+    CHECK_THROWS_AS(build(failing), StepFailed);
+    CHECK(store->list_images().empty());
+    build("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    CHECK(recorder->count(StepOutcome::cached) == 1);
+}
+
+TEST_CASE_METHOD(Machine, "a failed step is tried again by the next build") {
+    CHECK_THROWS_AS(build("FROM scratch\nRUN [\"fail\"]\n"), StepFailed);
+    CHECK_THROWS_AS(build("FROM scratch\nRUN [\"fail\"]\n"), StepFailed);
+    CHECK(runs == 2);
+}
+
+TEST_CASE_METHOD(Machine, "a changed file misses, and what stands on it") {
+    context.write("a", "text");
+    const std::string text = "FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY a /\nRUN [\"touch\", \"y\"]\n";
+    const Digest first = build(text);
+    context.write("a", "news");
+    CHECK(build(text) != first);
+    CHECK(recorder->endings() ==
+          Strings{"cached RUN [\"touch\", \"x\"]", "done COPY a /", "done RUN [\"touch\", \"y\"]"});
+}
+
+TEST_CASE_METHOD(Machine, "a file that was only touched hits") {
+    context.write("a", "text");
+    build(kTwoSteps);
+    context.set_time("a", 7);
+    build(kTwoSteps);
+    CHECK(recorder->count(StepOutcome::cached) == 2);
+}
+
+TEST_CASE_METHOD(Machine, "a COPY is found again on another base where its files go to the same places") {
+    context.write("a", "text");
+    build("FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY a /b/\n");
+    build("FROM scratch\nRUN [\"touch\", \"y\"]\nCOPY a /b/\n");
+    CHECK(recorder->endings() == Strings{"done RUN [\"touch\", \"y\"]", "cached COPY a /b/"});
+}
+
+TEST_CASE_METHOD(Machine, "a COPY is made anew on a base where its files go to other places") {
+    context.write("a", "text");
+    build("FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY a /b/\n");
+    build("FROM scratch\nWORKDIR /b\nCOPY a /b/\n");
+    CHECK(recorder->endings() == Strings{"done WORKDIR /b", "done COPY a /b/"});
+}
+
+TEST_CASE_METHOD(Machine, "two identical stages run once") {
+    build(
+        "FROM scratch AS one\nRUN [\"touch\", \"x\"]\n"
+        "FROM scratch AS two\nRUN [\"touch\", \"x\"]\n"
+        "FROM scratch\nCOPY --from=one x /1\nCOPY --from=two x /2\n");
+    CHECK(runs == 1);
+}
+
+TEST_CASE_METHOD(Machine, "a stage that the target does not need is not built") {
+    build("FROM scratch AS unneeded\nRUN [\"fail\"]\nFROM scratch\nRUN [\"touch\", \"x\"]\n");
+    CHECK(runs == 1);
+}
+
+TEST_CASE_METHOD(Machine, "files that a step writes have the time that it finds as its epoch") {
+    const Digest id = build("FROM scratch\nRUN [\"epoch\", \"x\"]\n");
+    CHECK(read(id, 0, "x") == std::to_string(time_of(id, 0, "x")));
+}
+
+TEST_CASE_METHOD(Machine, "the time of a layer grows with its position, from 1980 for scratch") {
+    context.write("a", "text");
+    const Digest id = build("FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY a /\nRUN [\"touch\", \"y\"]\n");
+    const Strings files = {"x", "a", "y"};
+    for (std::size_t layer = 0; layer < files.size(); ++layer) {
+        const std::int64_t position = time_of(id, layer, files[layer]) - kEarliestLayerTime;
+        CHECK(position / kLayerTimeStep == static_cast<std::int64_t>(layer) + 1);
+    }
+}
+
+TEST_CASE_METHOD(Machine, "layers on an image are newer than the image") {
+    BuildRequest base = request("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    base.names = {Reference::parse("base:1")};
+    const Digest base_id = build(base);
+    const Digest id = build("FROM base:1\nRUN [\"touch\", \"y\"]\n");
+    REQUIRE(image(id).diff_ids.size() == 2);
+    CHECK(image(id).diff_ids.front() == image(base_id).diff_ids.front());
+    CHECK(time_of(id, 1, "y") > image(base_id).created);
+}
+
+TEST_CASE_METHOD(Machine, "without other word the image's time is that of its newest layer") {
+    const Digest id = build("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    CHECK(image(id).created == time_of(id, 0, "x"));
+}
+
+TEST_CASE_METHOD(Machine, "an explicit time is the image's, and bounds the layers'") {
+    BuildRequest explicit_time = request("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    explicit_time.source_date_epoch = 1000;
+    const Digest id = build(explicit_time);
+    CHECK(image(id).created == 1000);
+    CHECK(time_of(id, 0, "x") == 1000);
+}
+
+TEST_CASE_METHOD(Machine, "an explicit time as a build argument must be a number") {
+    BuildRequest bad = request("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    bad.lower.build_args = {{"SOURCE_DATE_EPOCH", "yesterday"}};
+    CHECK(test::error_code([&] { build(bad); }) == "usage.bad-epoch");
+    CHECK(runs == 0);
+}
+
+TEST_CASE_METHOD(Machine, "files keep their contents, modes and links from stage to stage") {
+    context.write("dir/run", "#!", 0755);
+    context.link("dir/link", "run");
+    context.hard_link("dir/twin", "dir/run");
+    const Digest id = build("FROM scratch AS a\nCOPY dir /dir\nFROM scratch\nCOPY --from=a /dir /out\n");
+    const layers::NameIndex index = names(id, 0);
+    CHECK(index.find("out/run")->mode == 0755);
+    CHECK(index.find("out/link")->link_target == "run");
+    CHECK(index.find("out/twin")->type == layers::EntryType::hardlink);
+    CHECK(read(id, 0, "out/twin") == "#!");
+}
+
+TEST_CASE_METHOD(Machine, "an image is known by its names") {
+    BuildRequest named = request("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    named.names = {Reference::parse("app:1"), Reference::parse("app:2")};
+    const Digest id = build(named);
+    CHECK(store->find_image("docker.io/library/app:1").value().id == id);
+    CHECK(image(id).names.size() == 2);
+}
+
+TEST_CASE_METHOD(Machine, "an image that no registry has is an error with its line") {
+    CHECK(test::error_of([&] { build("FROM 127.0.0.1:5000/missing\n"); }).line == 1);
+}
+
+TEST_CASE_METHOD(Machine, "a build that is stopped ends as cancelled and names no image") {
+    std::stop_source stop;
+    stop.request_stop();
+    test::Recorder events;
+    const Services services{.store = *store, .registry = client, .make_sandbox = {}, .progress = events};
+    const BuildRequest stopped = request("FROM scratch\nRUN [\"touch\", \"x\"]\n");
+    CHECK_THROWS_AS(imgbuild::builder::build(stopped, services, stop.get_token()), Cancelled);
+    CHECK(store->list_images().empty());
+}
+
+TEST_CASE_METHOD(Machine, "labels are in the config sorted by name, wherever they came from") {
+    BuildRequest labelled = request("FROM scratch\nLABEL z=1 b=2\n");
+    labelled.lower.labels = {{"a", "1"}};
+    CHECK_THAT(image(build(labelled)).config, Contains("\"a\":\"1\",\"b\":\"2\",\"z\":\"1\""));
+}
