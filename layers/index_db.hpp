@@ -86,6 +86,8 @@ public:
     void put_checksum(const FileFingerprint& file, const Digest& digest);
 
     // Durability.
+    /// Does this boot have rows that no sync() has covered?
+    bool has_unsynced();
     SyncPoint sync_point();
     /// Everything that this boot wrote up to `point` is on the disk.
     void mark_synced(const SyncPoint& point);

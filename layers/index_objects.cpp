@@ -191,6 +191,14 @@ SyncPoint Tables::sync_point() {
             .blobs = db_.query_integer("SELECT max(seq) FROM blobs")};
 }
 
+bool Tables::has_unsynced() {
+    auto statement = db_.prepare(
+        "SELECT EXISTS(SELECT 1 FROM layers WHERE synced = 0 AND boot_id = ?1)"
+        " OR EXISTS(SELECT 1 FROM blobs WHERE synced = 0 AND boot_id = ?1)");
+    statement.bind(boot_id_);
+    return statement.next() && statement.integer(0) != 0;
+}
+
 void Tables::mark_synced(const SyncPoint& point) {
     db_.prepare("UPDATE layers SET synced = 1 WHERE synced = 0 AND boot_id = ? AND seq <= ?")
         .bind(boot_id_)

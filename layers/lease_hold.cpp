@@ -38,7 +38,9 @@ LeaseHold::~LeaseHold() {
 }
 
 bool LeaseHold::accept(const LayerRow& row, Check check) {
-    if ((check == Check::whole || !row.trusted) && !store_->has_good_names(row.id)) {
+    // A layer of another boot that never saw its sync may have lost the contents of its files with the power, and
+    // nothing here could tell: its index knows names only. It is made again.
+    if (!row.trusted || (check == Check::whole && !store_->has_good_names(row.id))) {
         store_->drop_layer(row.id);
         return false;
     }

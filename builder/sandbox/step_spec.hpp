@@ -63,7 +63,7 @@ struct StepSpec {
     std::string workdir = "/";
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    /// Supplementary groups, without `gid`.
+    /// Supplementary groups, as the kernel gets them; `gid` may be among them.
     std::vector<std::uint32_t> groups;
     std::string hostname = "buildkitsandbox";
 
