@@ -61,8 +61,8 @@ private:
             if (local == nullptr || !needed[id]) continue;
             const auto named = request_.context_directories.find(local->name);
             out[local->name] = named == request_.context_directories.end()
-                                   ? open_context(request_.context, request_.file_path)
-                                   : open_context(named->second, "");
+                                   ? open_context(request_.context, request_.file_path, services_.store.root())
+                                   : open_context(named->second, "", services_.store.root());
         }
         return out;
     }

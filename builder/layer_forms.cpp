@@ -44,7 +44,7 @@ private:
 Error lost(const Layer& layer) {
     return Error({.code = "store.layer-lost",
                   .message = fmt::format("the layer {} is no longer in the store", layer.identity.brief()),
-                  .hint = "build or pull the image that it belongs to again",
+                  .hint = "build its image again; for a base image of a registry --pull fetches it",
                   .where = {}});
 }
 

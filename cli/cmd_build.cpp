@@ -12,6 +12,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 namespace imgbuild::cli {
@@ -57,11 +58,26 @@ void add_outputs(const Options& options, builder::BuildRequest& request) {
     }
 }
 
+// An hour's work must not fail at its last line.
+void require_folder_of(const std::string& path, std::string_view option) {
+    if (path.empty() || path == "-") return;
+    std::string folder = std::filesystem::path(path).parent_path().string();
+    if (folder.empty()) folder = ".";
+    if (std::filesystem::is_directory(folder)) return;
+    throw UsageError(
+        {.code = "usage.bad-output",
+         .message = fmt::format("there is no directory {} for {} {}", util::quote(folder), option, util::quote(path)),
+         .hint = "make it first",
+         .where = {}});
+}
+
 int run_build(const Options& options, AppContext& context) {
     builder::BuildRequest request = make_request(options.build);
     request.cache = options.no_cache ? builder::CacheUse::write : builder::CacheUse::read_and_write;
     request.jobs = options.jobs;
     add_outputs(options, request);
+    require_folder_of(options.iid_file, "--iidfile");
+    for (const builder::Output& output : request.outputs) require_folder_of(output.destination, "--output");
 
     const std::unique_ptr<ProgressSink> progress = make_progress(options);
     const builder::BuildResult result = builder::build(request, make_services(context, *progress), context.stop());

@@ -52,6 +52,11 @@ std::string read_link_at(int directory, const std::string& name, const std::stri
     return {buffer, static_cast<std::size_t>(n)};
 }
 
+// Some file systems do not say in their lists.
+bool may_be_directory(const util::DirEntry& entry) {
+    return entry.type == DT_DIR || entry.type == DT_UNKNOWN;
+}
+
 // What the host writes by itself says nothing about the file.
 void drop_host_attributes(util::Xattrs& xattrs) {
     for (const char* name :
@@ -62,8 +67,9 @@ void drop_host_attributes(util::Xattrs& xattrs) {
 
 }  // namespace
 
-LocalTree::LocalTree(util::RootedDir root, parser::IgnoreMatcher ignore, std::string ignore_name)
-    : root_(std::move(root)), ignore_(std::move(ignore)), ignore_name_(std::move(ignore_name)) {}
+LocalTree::LocalTree(util::RootedDir root, parser::IgnoreMatcher ignore, std::string ignore_name,
+                     std::optional<DirectoryId> hidden)
+    : root_(std::move(root)), ignore_(std::move(ignore)), ignore_name_(std::move(ignore_name)), hidden_(hidden) {}
 
 bool LocalTree::visible(std::string_view path, bool is_directory) const {
     if (path.empty() || ignore_.empty() || !ignore_.excluded(path)) return true;
@@ -75,14 +81,15 @@ bool LocalTree::has_visible(std::string_view directory) const {
     const auto fd = root_.find(directory, O_RDONLY | O_DIRECTORY, Follow::no);
     if (!fd) return false;
     for (const util::DirEntry& entry : util::list_directory(fd->get(), directory)) {
-        if (visible(layers::join_path(directory, entry.name), entry.type == DT_DIR)) return true;
+        if (visible(layers::join_path(directory, entry.name), may_be_directory(entry))) return true;
     }
     return false;
 }
 
-SourceFileInfo LocalTree::describe(int directory, const std::string& name, std::string path) const {
+std::optional<SourceFileInfo> LocalTree::describe(int directory, const std::string& name, std::string path) const {
     struct stat status {};
     util::check(::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), "look at", path);
+    if (hidden_ == DirectoryId(status.st_dev, status.st_ino)) return std::nullopt;
     SourceFileInfo out;
     layers::Entry& entry = out.entry;
     entry.type = type_of(status.st_mode, path);
@@ -112,14 +119,14 @@ SourceFileInfo LocalTree::describe(int directory, const std::string& name, std::
 std::optional<SourceFileInfo> LocalTree::find(std::string_view path) const {
     const auto fd = root_.find(path, O_PATH, Follow::no);
     if (!fd) return std::nullopt;
-    SourceFileInfo out;
+    std::optional<SourceFileInfo> out;
     if (path.empty()) {
         out = describe(fd->get(), "", "");
     } else {
         const util::Place place = root_.open_parent(path);
         out = describe(place.directory.get(), place.name, std::string(path));
     }
-    if (!visible(path, out.entry.type == EntryType::directory)) return std::nullopt;
+    if (!out || !visible(path, out->entry.type == EntryType::directory)) return std::nullopt;
     return out;
 }
 
@@ -155,8 +162,8 @@ std::vector<SourceFileInfo> LocalTree::children(std::string_view directory) cons
     std::vector<SourceFileInfo> out;
     for (const util::DirEntry& entry : util::list_directory(fd.get(), directory)) {
         std::string path = layers::join_path(directory, entry.name);
-        if (!visible(path, entry.type == DT_DIR)) continue;
-        out.push_back(describe(fd.get(), entry.name, std::move(path)));
+        if (!visible(path, may_be_directory(entry))) continue;
+        if (auto child = describe(fd.get(), entry.name, std::move(path))) out.push_back(std::move(*child));
     }
     return out;
 }

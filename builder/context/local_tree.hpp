@@ -2,23 +2,29 @@
 //
 // Nothing is copied beforehand: files are looked at when an instruction selects them. What the ignore file excludes is
 // not there. Owners of files are 0:0, as a checkout's owner means nothing; modes, links and attributes are kept.
-// Checksums are asked for through a ChecksumCache, which remembers them between builds.
+// Checksums are content_checksums()'s matter, which remembers them between builds.
 #pragma once
 
 #include "builder/context/source_tree.hpp"
 #include "parser/ignore.hpp"
 #include "util/rooted_dir.hpp"
 
-#include <map>
-#include <memory>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace imgbuild::builder {
 
 class LocalTree final : public SourceTree {
 public:
-    /// `ignore_name` is the ignore file's name for messages.
-    LocalTree(util::RootedDir root, parser::IgnoreMatcher ignore, std::string ignore_name);
+    /// A directory by device and inode number.
+    using DirectoryId = std::pair<std::uint64_t, std::uint64_t>;
+
+    /// `ignore_name` is the ignore file's name for messages. `hidden` is a directory that is not there, wherever it
+    /// lies: the store, which changes while it is read.
+    LocalTree(util::RootedDir root, parser::IgnoreMatcher ignore, std::string ignore_name,
+              std::optional<DirectoryId> hidden = {});
 
     std::optional<SourceFileInfo> find(std::string_view path) const override;
     std::string resolve(std::string_view path) const override;
@@ -27,13 +33,15 @@ public:
     std::string why_absent(std::string_view path) const override;
 
 private:
-    SourceFileInfo describe(int directory, const std::string& name, std::string path) const;
+    /// Nothing for what is hidden.
+    std::optional<SourceFileInfo> describe(int directory, const std::string& name, std::string path) const;
     bool visible(std::string_view path, bool is_directory) const;
     bool has_visible(std::string_view directory) const;
 
     util::RootedDir root_;
     parser::IgnoreMatcher ignore_;
     std::string ignore_name_;
+    std::optional<DirectoryId> hidden_;
 };
 
 }  // namespace imgbuild::builder

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
@@ -43,6 +44,12 @@ std::optional<IgnoreFile> find_ignore_file(const util::RootedDir& root, const st
         if (auto text = root.read_file(name, parser::kMaxIgnoreBytes)) return IgnoreFile{name, std::move(*text)};
     }
     return std::nullopt;
+}
+
+std::optional<LocalTree::DirectoryId> directory_id(const std::string& path) {
+    struct stat status {};
+    if (path.empty() || ::stat(path.c_str(), &status) != 0) return std::nullopt;
+    return LocalTree::DirectoryId(status.st_dev, status.st_ino);
 }
 
 bool is_checkout(const std::string& path) {
@@ -117,7 +124,8 @@ std::optional<std::int64_t> committer_time(std::string_view commit) {
 
 }  // namespace
 
-std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file) {
+std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file,
+                                              const std::string& store) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         throw Error(
@@ -128,10 +136,11 @@ std::shared_ptr<const LocalTree> open_context(const std::string& path, const std
     }
     util::RootedDir root{util::Fd(fd)};
     auto ignore = find_ignore_file(root, build_file);
-    if (!ignore) return std::make_shared<LocalTree>(std::move(root), parser::IgnoreMatcher(), "");
+    const auto hidden = directory_id(store);
+    if (!ignore) return std::make_shared<LocalTree>(std::move(root), parser::IgnoreMatcher(), "", hidden);
     return in_context(fmt::format("reading {}", util::quote(ignore->name)), [&] {
         parser::IgnoreMatcher matcher(parser::read_ignore_file(ignore->text));
-        return std::make_shared<LocalTree>(std::move(root), std::move(matcher), ignore->name);
+        return std::make_shared<LocalTree>(std::move(root), std::move(matcher), ignore->name, hidden);
     });
 }
 

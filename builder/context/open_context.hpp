@@ -12,8 +12,10 @@ namespace imgbuild::builder {
 
 /// The first of these that exists is the ignore file: `build_file`.dockerignore, `build_file`.containerignore (if
 /// `build_file`, a path of the user's, is not empty), and in the directory .containerignore, .dockerignore.
+/// `store` (a path of ours, or empty) is left out if it lies in the directory.
 /// Throws Error ("source.no-context") if `path` is no directory, and for a malformed ignore file.
-std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file);
+std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file,
+                                              const std::string& store = {});
 
 /// Seconds since 1970 of the commit that is checked out in `path` or above it. Nothing if there is no checkout or no
 /// commit. `git` is asked, by plumbing that runs no command from the repository's own config.

@@ -68,7 +68,7 @@ struct Machine {
             .store = *store,
             .registry = client,
             .make_sandbox =
-                [this] {
+                [this](const std::string&) {
                     return std::make_unique<sandbox::ScriptedSandbox>([this](const sandbox::ScriptedStep& step) {
                         ++runs;
                         return run_command(step);

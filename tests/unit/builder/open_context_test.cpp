@@ -44,6 +44,14 @@ TEST_CASE_METHOD(ContextFixture, "the build file's own ignore file goes before t
     CHECK_FALSE(has("c", elsewhere.at("app")));
 }
 
+TEST_CASE_METHOD(ContextFixture, "a store that lies in the context is not part of it") {
+    context.write("cache/store/index.db", "");
+    const auto tree = open_context(context.path(), "", context.at("cache/store"));
+    CHECK(tree->find("cache"));
+    CHECK_FALSE(tree->find("cache/store"));
+    CHECK(tree->children("cache").empty());
+}
+
 TEST_CASE_METHOD(ContextFixture, "a context that is no directory is an error") {
     const auto name = GENERATE(as<std::string>(), "a", "missing");
     CHECK(test::error_code([&] { open_context(context.at(name), ""); }) == "source.no-context");
