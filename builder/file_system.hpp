@@ -31,7 +31,7 @@ struct Layer {
     explicit Layer(Digest what) : identity(what) {}
 
     /// What keys see: the diff id of a base image's layer, the content key of one of ours. Equal identities, equal
-    /// files.
+    /// files, as far as commands are deterministic (docs/decisions/0006).
     const Digest identity;
 
     std::mutex mutex;

@@ -17,7 +17,7 @@ namespace imgbuild {
 /// A step as people see it: one node of the build graph. Numbers count from 1 in the order of the build file.
 struct StepInfo {
     std::size_t number = 0;
-    /// The stage's name, or its index if it has none. Empty for work that belongs to no stage.
+    /// The stage's name, or "stage-" and its index if it has none. Empty for work that belongs to no stage.
     std::string stage;
     /// "build 2/4": position among the steps of its stage. Empty for work that belongs to no stage.
     std::string position;
