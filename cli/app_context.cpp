@@ -7,6 +7,8 @@
 
 namespace imgbuild::cli {
 
+AppContext::AppContext(std::stop_token stop) : stop_(std::move(stop)), uid_(::geteuid()) {}
+
 std::optional<std::string> AppContext::environment(const char* name) {
     const char* value = std::getenv(name);
     if (value == nullptr) return std::nullopt;
@@ -15,7 +17,7 @@ std::optional<std::string> AppContext::environment(const char* name) {
 
 layers::Store& AppContext::store() {
     if (!store_) {
-        store_ = layers::Store::open(root.empty() ? layers::Store::default_root(environment, ::geteuid()) : root);
+        store_ = layers::Store::open(root.empty() ? layers::Store::default_root(environment, uid_) : root);
     }
     return *store_;
 }

@@ -5,6 +5,7 @@
 #include "registry/client.hpp"
 #include "registry/curl_transport.hpp"
 
+#include <sys/types.h>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,15 +17,16 @@ namespace imgbuild::cli {
 /// Made once by main(), handed to every command.
 class AppContext {
 public:
-    explicit AppContext(std::stop_token stop) : stop_(std::move(stop)) {}
+    explicit AppContext(std::stop_token stop);
 
     /// --root; empty: Store::default_root().
     std::string root;
     /// --insecure-registry: hosts that are spoken to without TLS.
     std::set<std::string, std::less<>> plain_http;
 
-    /// Set while the command line is read: the command may start a sandbox, so the process becomes a worker first.
-    bool runs_steps = false;
+    /// Commands that do without the store say so while the command line is read. All others turn the process into a
+    /// worker first (sandbox::enter_worker), since the store's trees have files of many owners.
+    bool uses_store = true;
 
     std::stop_token stop() const { return stop_; }
     /// Opened at the first call.
@@ -34,6 +36,8 @@ public:
 
 private:
     std::stop_token stop_;
+    /// The caller's; a worker has another one.
+    uid_t uid_;
     std::shared_ptr<layers::Store> store_;
     std::unique_ptr<registry::CurlTransport> transport_;
     std::unique_ptr<registry::RegistryClient> client_;

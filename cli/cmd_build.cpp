@@ -125,10 +125,8 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->add_option("--iidfile", options->iid_file, "Write the image's id to this file")
         ->type_name("FILE")
         ->take_last();
-    command->callback([options, &context, &chosen] {
-        context.runs_steps = true;
-        chosen = [options, &context] { return run_build(*options, context); };
-    });
+    command->callback(
+        [options, &context, &chosen] { chosen = [options, &context] { return run_build(*options, context); }; });
 }
 
 }  // namespace imgbuild::cli

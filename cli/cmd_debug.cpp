@@ -48,7 +48,10 @@ void add_debug(CLI::App& app, AppContext& context, Chosen& chosen) {
     add_graph(*debug, context, chosen);
     CLI::App* batch = debug->add_subcommand("batch", "Answer one JSON object per line about the build file language");
     batch->footer("Example:\n  echo '{\"op\":\"word\",\"text\":\"$A\",\"envs\":{\"A\":\"b\"}}' | imgbuild debug batch");
-    batch->callback([&chosen] { chosen = [] { return run_debug_batch(std::cin, std::cout); }; });
+    batch->callback([&context, &chosen] {
+        context.uses_store = false;
+        chosen = [] { return run_debug_batch(std::cin, std::cout); };
+    });
 }
 
 }  // namespace imgbuild::cli

@@ -49,7 +49,6 @@ void add_run(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->prefix_command();
     command->fallthrough(false);
     command->callback([options, command, &context, &chosen] {
-        context.runs_steps = true;
         for (const std::string& word : command->remaining()) options->args.push_back(word);
         chosen = [options, &context] { return run_run(*options, context); };
     });

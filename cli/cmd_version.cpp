@@ -8,12 +8,13 @@
 
 namespace imgbuild::cli {
 
-void add_version(CLI::App& app, AppContext&, Chosen& chosen) {
+void add_version(CLI::App& app, AppContext& context, Chosen& chosen) {
     auto as_json = std::make_shared<bool>(false);
     CLI::App* command = app.add_subcommand("version", "Print the version");
     command->footer("Example:\n  imgbuild version --json");
     command->add_flag("--json", *as_json, "As JSON, for programs");
-    command->callback([as_json, &chosen] {
+    command->callback([as_json, &context, &chosen] {
+        context.uses_store = false;
         chosen = [as_json] {
             print_result(*as_json ? nlohmann::json{{"version", IMGBUILD_VERSION}}.dump() + "\n"
                                   : fmt::format("imgbuild {}\n", IMGBUILD_VERSION));

@@ -122,8 +122,8 @@ int run(int argc, char** argv, SignalWatch& signals) {
             "error: {}\nhint: imgbuild --help lists commands, imgbuild COMMAND --help their options\n", error.what()));
         return kUsage;
     }
-    // Before the first thread, since a mount namespace entered later would be that thread's alone.
-    if (context.runs_steps && ::geteuid() == 0) sandbox::enter_worker();
+    // Before the first thread, since namespaces entered later would be that thread's alone.
+    if (context.uses_store) sandbox::enter_worker();
     signals.start();
     return chosen();
 }

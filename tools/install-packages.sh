@@ -14,7 +14,7 @@ declare -A packages=(
            libsqlite3-dev libzstd-dev libdeflate-dev zlib1g-dev libarchive-dev libseccomp-dev libcurl4-openssl-dev
            ca-certificates busybox-static"
   [test]="catch2 python3 clang-format git"
-  [peers]="docker-registry skopeo umoci crun mmdebstrap zstd"
+  [peers]="docker-registry skopeo umoci crun mmdebstrap zstd uidmap"
   [full]="clang clang-tidy libclang-rt-14-dev buildah e2fsprogs"
 )
 

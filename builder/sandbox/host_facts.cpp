@@ -100,10 +100,23 @@ const char* name_of(CgroupLayout layout) {
     return "none";
 }
 
+const char* name_of(StepIds ids) {
+    switch (ids) {
+        case StepIds::none:
+            return "none";
+        case StepIds::identity:
+            return "identity";
+        case StepIds::shifted:
+            return "shifted";
+    }
+    return "none";
+}
+
 }  // namespace
 
-HostFacts probe_host(const std::string& store) {
+HostFacts probe_host(const std::string& store, const std::string& scratch) {
     HostFacts facts;
+    facts.store = store;
     read_kernel_version(facts);
     facts.is_root = geteuid() == 0;
     facts.store_file_system = file_system_name(store);
@@ -114,16 +127,12 @@ HostFacts probe_host(const std::string& store) {
     const std::string path = "/proc/self/oom_score_adj";
     const std::string score = util::read_file(path, kMaxProcFile);
     std::from_chars(score.data(), score.data() + score.size(), facts.oom_score_adjustment);
-    if (facts.is_root) probe_namespaces(store, facts);
+    if (facts.is_root) probe_namespaces(scratch, facts);
     return facts;
 }
 
-void require_rung_one(const HostFacts& facts) {
-    if (!facts.is_root) {
-        lacks("machine.not-root", "building needs root for now",
-              "run it as root; building as a plain user is an issue of its own");
-    }
-    if (!facts.user_namespaces) {
+void require_steps(const HostFacts& facts) {
+    if (facts.ids == StepIds::none) {
         lacks("machine.no-user-namespaces", "this machine does not let us make user namespaces",
               "in a container, give it more rights; else see /proc/sys/user/max_user_namespaces");
     }
@@ -152,11 +161,12 @@ std::string to_json(const HostFacts& facts) {
     json["kernelMajor"] = facts.kernel_major;
     json["kernelMinor"] = facts.kernel_minor;
     json["isRoot"] = facts.is_root;
-    json["userNamespaces"] = facts.user_namespaces;
+    json["ids"] = name_of(facts.ids);
     json["overlay"] = facts.overlay;
     json["mountProc"] = facts.mount_proc;
     json["seccompFilter"] = facts.seccomp_filter;
     json["cgroups"] = name_of(facts.cgroups);
+    json["store"] = facts.store;
     json["storeFileSystem"] = facts.store_file_system;
     json["openFileLimit"] = facts.open_file_limit;
     json["oomScoreAdjustment"] = facts.oom_score_adjustment;

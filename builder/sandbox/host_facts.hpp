@@ -9,15 +9,25 @@ namespace imgbuild::sandbox {
 
 enum class CgroupLayout { none, v1, hybrid, v2 };
 
+/// What the ids of a step are outside of it.
+enum class StepIds {
+    /// Unknown: no user namespace can be made.
+    none,
+    /// The same: every id that the worker has. A plain user's worker has those of its own namespace (worker.hpp).
+    identity,
+    /// Others, which belong to nobody: root of a step has no rights outside, and reaches the store through an idmapped
+    /// mount. For root, with Linux 5.19 and a file system that knows such mounts.
+    shifted,
+};
+
 struct HostFacts {
     /// As `uname -r` says it.
     std::string kernel_release;
     int kernel_major = 0;
     int kernel_minor = 0;
-    /// Effective user id 0 in the initial user namespace.
+    /// Effective user id 0, be it that of the worker's own user namespace.
     bool is_root = false;
-    /// Processes may make user namespaces and write an identity map of all ids.
-    bool user_namespaces = false;
+    StepIds ids = StepIds::none;
     /// overlayfs can be mounted inside a user namespace with `userxattr` and `volatile`, its lower directories
     /// given one by one (fsconfig "lowerdir+", Linux 6.7) and its upper directory in the store.
     bool overlay = false;
@@ -26,7 +36,9 @@ struct HostFacts {
     /// The kernel takes seccomp filters.
     bool seccomp_filter = false;
     CgroupLayout cgroups = CgroupLayout::none;
-    /// Where the store lies, for example "ext4", "overlay", or the magic number in hexadecimal.
+    /// Absolute path of the store; lowers, upper and work of a step lie below it.
+    std::string store;
+    /// What the store lies on, for example "ext4", "overlay", or the magic number in hexadecimal.
     std::string store_file_system;
     /// The hard limit of open files that a step can be given.
     std::uint64_t open_file_limit = 0;
@@ -36,14 +48,14 @@ struct HostFacts {
     friend bool operator==(const HostFacts&, const HostFacts&) = default;
 };
 
-/// Asks the machine. `store` is an existing directory of the store in which a scratch directory may be made for a
-/// moment. Makes short-lived children; may be called from any thread. Throws IoError only if the question itself cannot
-/// be asked (no pipe, no memory); a "no" is a value.
-HostFacts probe_host(const std::string& store);
+/// Asks the machine. `store` is the store's path, `scratch` an existing directory at or below it in which something may
+/// be made for a moment. Makes short-lived children; may be called from any thread. Throws IoError only if the question
+/// itself cannot be asked (no pipe, no memory); a "no" is a value.
+HostFacts probe_host(const std::string& store, const std::string& scratch);
 
 /// Throws Error ("machine.no-user-namespaces", "machine.no-overlay" …, exit code 12) with a hint for the first thing
-/// that rung 1 (root) cannot do without.
-void require_rung_one(const HostFacts& facts);
+/// that a step cannot do without.
+void require_steps(const HostFacts& facts);
 
 /// As a JSON object, keys in fixed order, indented by two.
 std::string to_json(const HostFacts& facts);

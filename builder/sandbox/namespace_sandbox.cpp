@@ -17,7 +17,7 @@ namespace imgbuild::sandbox {
 namespace {
 
 HostFacts required(HostFacts facts) {
-    require_rung_one(facts);
+    require_steps(facts);
     return facts;
 }
 
@@ -33,7 +33,8 @@ util::Fd memory_file(const std::string& bytes) {
 struct NamespaceSandbox::State {
     HostFacts facts;
     NamespaceOptions options;
-    BuildNamespace user_namespace = BuildNamespace::create();
+    BuildNamespace user_namespace = BuildNamespace::create(facts.ids);
+    util::Fd store = facts.ids == StepIds::shifted ? clone_idmapped(facts.store, user_namespace) : util::Fd();
     util::Fd init = open_init_program();
     std::string filter = compile_default_filter();
 };
@@ -50,7 +51,10 @@ StepResult NamespaceSandbox::run(const StepSpec& step, OutputSink& output, std::
         if (auto* install = std::get_if<op::InstallFilter<Owned>>(&operation.action)) install->program = state_->filter;
     }
     const util::Fd bytes = memory_file(encode_plan(plan));
-    RunningStep running(state_->init.get(), bytes.get(), state_->user_namespace.fd());
+    RunningStep running({.init = state_->init.get(),
+                         .plan = bytes.get(),
+                         .user_namespace = state_->user_namespace.fd(),
+                         .store = state_->store.get()});
     return running.follow(plan, output, std::move(stop), state_->options.grace);
 }
 

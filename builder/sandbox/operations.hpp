@@ -6,7 +6,7 @@
 //
 // A plan is a list of operations that are carried out in order, by three processes one after the other:
 //
-//   outer     begins in the worker's namespaces, up to StartInit, then exits;
+//   outer     begins in the worker's namespaces, up to StartInit, then exits; opens what the step's own root could not
 //   init      PID 1 of the step: from StartInit on; makes the root and enters it; forks at StartCommand and stays to
 //   reap command   gives up what the command must not have, and becomes it with Execute, the last operation
 //
@@ -49,6 +49,47 @@ struct SetOomScore {
     static constexpr auto kName = "set-oom-score";
     std::uint32_t value = 0;
     static void fields(auto& self, auto&& visit) { visit("value", self.value); }
+};
+
+/// The step's output pipes belong to its user from here on, in ids of the worker: a command that is not root could not
+/// open /dev/stdout otherwise.
+template <class Form>
+struct GiveOutput {
+    static constexpr auto kName = "give-output";
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    static void fields(auto& self, auto&& visit) { visit("uid", self.uid), visit("gid", self.gid); }
+};
+
+/// Goes to the store's idmapped mount, which the init inherits as a descriptor, and works as `uid` and `gid` there (ids
+/// of this machine: the step's root), with all capabilities. Relative paths of MountOverlay begin at the store.
+template <class Form>
+struct EnterStore {
+    static constexpr auto kName = "enter-store";
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    static void fields(auto& self, auto&& visit) { visit("uid", self.uid), visit("gid", self.gid); }
+};
+
+/// Holds a path of this machine as a mount that is attached nowhere, for AttachBind; the first is number 0. `shifted`:
+/// with the ids of the build's user namespace. Without the mounts below it.
+template <class Form>
+struct CloneBind {
+    static constexpr auto kName = "clone-bind";
+    typename Form::Text source{};
+    std::uint32_t flags = 0;
+    std::uint32_t shifted = 0;
+    static void fields(auto& self, auto&& visit) {
+        visit("source", self.source), visit("flags", self.flags), visit("shifted", self.shifted);
+    }
+};
+
+template <class Form>
+struct AttachBind {
+    static constexpr auto kName = "attach-bind";
+    std::uint32_t number = 0;
+    typename Form::Text target{};
+    static void fields(auto& self, auto&& visit) { visit("number", self.number), visit("target", self.target); }
 };
 
 /// Joins the build's user namespace, which the init inherits as a descriptor.
@@ -98,8 +139,8 @@ struct MountOverlay {
     }
 };
 
-/// A small tmpfs at `at`, a directory of this machine, seen by this init only: it holds the place where the root is
-/// attached and the texts of MountText, and is gone with the old root.
+/// A small tmpfs at `at`, a directory of this machine that nothing later needs, seen by this init only: it holds the
+/// place where the root is attached and the texts of MountText, and is gone with the old root.
 template <class Form>
 struct MountScratch {
     static constexpr auto kName = "mount-scratch";
@@ -260,11 +301,15 @@ struct NewKeyring {
 
 /// All of them; the position (from 0) is the code on the wire, so new ones go to the end.
 template <template <class...> class Collect, class Form>
-using All = Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
-                    SetHostname<Form>, RaiseLoopback<Form>, MountOverlay<Form>, MountScratch<Form>, AttachRoot<Form>,
-                    MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
-                    MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
-                    ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>,
-                    Execute<Form>, NewKeyring<Form>>;
+using All =
+    Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
+            SetHostname<Form>, RaiseLoopback<Form>, MountOverlay<Form>, MountScratch<Form>, AttachRoot<Form>,
+            MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
+            MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
+            ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>, Execute<Form>,
+            NewKeyring<Form>, GiveOutput<Form>, EnterStore<Form>, CloneBind<Form>, AttachBind<Form>>;
+
+/// How many CloneBind a plan may have.
+inline constexpr std::uint32_t kMaxBinds = 64;
 
 }  // namespace imgbuild::sandbox::op

@@ -1,5 +1,4 @@
-// What a step on rung 1 (root, identity map) needs, in the order in which it must happen. docs/sandbox.md tells what
-// each of it defends against.
+// What a step needs, in the order in which it must happen. docs/sandbox.md tells what each of it defends against.
 #include "builder/sandbox/plan.hpp"
 
 #include <imgbuild/error.hpp>
@@ -10,6 +9,7 @@
 #include <array>
 #include <utility>
 
+#include "builder/sandbox/worker.hpp"
 #include "util/text.hpp"
 
 #include <fmt/core.h>
@@ -51,6 +51,12 @@ void check_spec(const StepSpec& spec) {
     for (const std::string* path : {&spec.upper, &spec.work, &spec.workdir, &spec.hostname})
         require_no_nul(*path, "setting");
     for (const std::string& lower : spec.lowers) require_no_nul(lower, "lower tree");
+    const auto is_bind = [](const Mount& mount) { return std::holds_alternative<BindMount>(mount); };
+    const auto binds = std::count_if(spec.mounts.begin(), spec.mounts.end(), is_bind);
+    if (binds > std::int64_t{op::kMaxBinds}) {
+        refuse("usage.bad-step",
+               fmt::format("a step has {} bind mounts, and at most {} are possible", binds, op::kMaxBinds));
+    }
 }
 
 class Planner {
@@ -60,6 +66,8 @@ public:
     SandboxPlan plan() {
         leave_worker();
         make_root();
+        start_init();
+        attach_root();
         mount_kernel_views();
         mount_devices();
         mount_texts();
@@ -90,10 +98,35 @@ private:
         add(op::SetOomScore<Owned>{.value = static_cast<std::uint32_t>(std::max(0, facts_.oom_score_adjustment))},
             "short of memory, the kernel ends the step before the worker");
         add(op::NewKeyring<Owned>{}, "the worker's keys are not the step's");
+        const std::uint32_t shift = is_shifted() ? kFirstShiftedId : 0;
+        add(op::GiveOutput<Owned>{.uid = shift + spec_.uid, .gid = shift + spec_.gid},
+            "a command that is not root may open /dev/stdout");
+        for (const Mount& mount : spec_.mounts) {
+            if (const auto* bind = std::get_if<BindMount>(&mount)) hold_bind(*bind);
+        }
+    }
+
+    // Where ids are shifted, the overlay is made outside of the step's user namespace, since only there may one look at
+    // the store. Otherwise inside, so that it belongs to that namespace.
+    void make_root() {
+        if (is_shifted()) {
+            add(op::EnterStore<Owned>{.uid = kFirstShiftedId, .gid = kFirstShiftedId},
+                "what the step's root owns belongs to nobody on this machine, and to root in the layer");
+            mount_overlay();
+            enter_namespaces();
+        } else {
+            enter_namespaces();
+        }
+    }
+
+    void enter_namespaces() {
         add(op::EnterUserNamespace<Owned>{}, "capabilities of the step count for its own namespaces only");
         std::uint32_t namespaces = op::kMountNs | op::kIpcNs | op::kUtsNs | op::kCgroupNs | op::kPidNs;
         if (spec_.network == NetworkMode::none) namespaces |= op::kNetworkNs;
         add(op::NewNamespaces<Owned>{.namespaces = namespaces}, "mounts, processes and names of the step are its own");
+    }
+
+    void start_init() {
         add(op::StartInit<Owned>{}, "when PID 1 ends, the kernel ends every process of the step");
         add(op::SetHostname<Owned>{.name = spec_.hostname}, "the same name on every machine");
         if (spec_.network == NetworkMode::none) {
@@ -101,11 +134,29 @@ private:
         }
     }
 
-    void make_root() {
-        add(op::MountOverlay<Owned>{.lowers = spec_.lowers, .upper = spec_.upper, .work = spec_.work},
-            "what the step changes lands in the upper directory alone");
-        add(op::MountScratch<Owned>{.at = spec_.work}, "a place that only this init sees, to build the root in");
+    void mount_overlay() {
+        op::MountOverlay<Owned> overlay{.upper = in_store(spec_.upper), .work = in_store(spec_.work)};
+        for (const std::string& lower : spec_.lowers) overlay.lowers.push_back(in_store(lower));
+        add(std::move(overlay), "what the step changes lands in the upper directory alone");
+    }
+
+    void attach_root() {
+        if (!is_shifted()) mount_overlay();
+        add(op::MountScratch<Owned>{.at = "/proc"}, "a place that only this init sees, to build the root in");
         add(op::AttachRoot<Owned>{}, "mounts can only be attached below a mount that is attached itself");
+    }
+
+    bool is_shifted() const { return facts_.ids == StepIds::shifted; }
+
+    /// As EnterStore needs it: relative to the store.
+    std::string in_store(const std::string& path) const {
+        if (!is_shifted()) return path;
+        const std::string prefix = facts_.store + "/";
+        if (!path.starts_with(prefix)) {
+            refuse("usage.bad-step",
+                   fmt::format("{} of a step is not in the store {}", util::quote(path), util::quote(facts_.store)));
+        }
+        return path.substr(prefix.size());
     }
 
     void mount_kernel_views() {
@@ -172,13 +223,16 @@ private:
         }
     }
 
-    void mount_wish(const BindMount& bind) {
+    void hold_bind(const BindMount& bind) {
         const std::uint32_t access = bind.access == Access::read_only ? std::uint32_t{op::kReadOnly} : 0;
-        add(MountBind{.source = bind.source,
-                      .target = bind.target,
-                      .flags = access | op::kNoSetuid | op::kNoDevices,
-                      .recursive = 0},
-            "the step asked for it");
+        add(op::CloneBind<Owned>{.source = bind.source,
+                                 .flags = access | op::kNoSetuid | op::kNoDevices,
+                                 .shifted = is_shifted() ? 1U : 0U},
+            "the step's root may not look for it itself");
+    }
+
+    void mount_wish(const BindMount& bind) {
+        add(op::AttachBind<Owned>{.number = binds_++, .target = bind.target}, "the step asked for it");
     }
 
     void mount_wish(const TmpfsMount& tmpfs) {
@@ -206,6 +260,7 @@ private:
 
     const StepSpec& spec_;
     const HostFacts& facts_;
+    std::uint32_t binds_ = 0;
     SandboxPlan plan_;
 };
 

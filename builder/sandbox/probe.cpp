@@ -6,6 +6,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cerrno>
+
 #include "builder/sandbox/init_program.hpp"
 #include "builder/sandbox/plan.hpp"
 #include "builder/sandbox/running_step.hpp"
@@ -20,49 +23,63 @@ public:
     void output(Stream, std::string_view) override {}
 };
 
-/// The operations of a step up to its proc. There is no command at the end, which the init reports as a protocol error
-/// once everything before has worked.
-SandboxPlan beginning(const std::string& directory, bool with_proc) {
-    SandboxPlan plan;
-    const auto add = [&](Action action) { plan.operations.push_back({std::move(action), "a probe of this machine"}); };
-    add(op::EnterUserNamespace<Owned>{});
-    add(op::NewNamespaces<Owned>{.namespaces = op::kMountNs | op::kPidNs | op::kIpcNs | op::kUtsNs | op::kCgroupNs});
-    add(op::StartInit<Owned>{});
-    add(op::MountOverlay<Owned>{
-        .lowers = {directory + "/lower"}, .upper = directory + "/upper", .work = directory + "/work"});
-    add(op::MountScratch<Owned>{.at = directory + "/work"});
-    add(op::AttachRoot<Owned>{});
-    if (with_proc) add(op::MountFileSystem<Owned>{.type = "proc", .target = "/proc", .options = {}, .flags = 0});
+/// A plan up to and with its first mount of a proc, or up to before that. There is no command at the end, which the
+/// init reports as a protocol error once everything before has worked.
+SandboxPlan beginning(SandboxPlan plan, bool with_proc) {
+    const auto is_proc = [](const Operation& operation) {
+        const auto* mount = std::get_if<op::MountFileSystem<Owned>>(&operation.action);
+        return mount != nullptr && mount->type == "proc";
+    };
+    const auto proc = std::find_if(plan.operations.begin(), plan.operations.end(), is_proc);
+    plan.operations.erase(with_proc ? proc + 1 : proc, plan.operations.end());
     return plan;
 }
 
-bool works(const std::string& store, const BuildNamespace& user, bool with_proc) {
-    const util::TempDir scratch(store, "probe-");
-    for (const char* name : {"/lower/proc", "/upper", "/work"}) util::make_directories(scratch.path() + name);
-    const SandboxPlan plan = beginning(scratch.path(), with_proc);
+/// Does the beginning of a step work with the ids that `facts` says?
+bool works(const std::string& scratch, const HostFacts& facts, bool with_proc) {
+    const util::TempDir place(scratch, "probe-");
+    for (const char* name : {"/lower/proc", "/upper", "/work"}) util::make_directories(place.path() + name);
+    StepSpec step;
+    step.args = {"/bin/true"};
+    step.lowers = {place.path() + "/lower"};
+    step.upper = place.path() + "/upper";
+    step.work = place.path() + "/work";
+    const SandboxPlan plan = beginning(plan_sandbox(step, facts), with_proc);
     const util::Fd file(util::check(memfd_create("imgbuild-probe", MFD_CLOEXEC), "make memory file", "imgbuild-probe"));
     util::write_all(file.get(), encode_plan(plan), "imgbuild-probe");
     const util::Fd init = open_init_program();
     NoOutput output;
     try {
-        RunningStep(init.get(), file.get(), user.fd()).follow(plan, output, {}, {});
+        const BuildNamespace user = BuildNamespace::create(facts.ids);
+        const util::Fd store = facts.ids == StepIds::shifted ? clone_idmapped(facts.store, user) : util::Fd();
+        RunningStep({.init = init.get(), .plan = file.get(), .user_namespace = user.fd(), .store = store.get()})
+            .follow(plan, output, {}, {});
     } catch (const IoError& error) {
         return error.error_number() == EPROTO;
     }
     return false;
 }
 
+bool has_user_namespaces() {
+    try {
+        BuildNamespace::create(StepIds::identity);
+        return true;
+    } catch (const IoError&) {
+        return false;
+    }
+}
+
 }  // namespace
 
-void probe_namespaces(const std::string& store, HostFacts& facts) {
-    try {
-        const BuildNamespace user = BuildNamespace::create();
-        facts.user_namespaces = true;
-        facts.overlay = works(store, user, false);
-        facts.mount_proc = facts.overlay && works(store, user, true);
-    } catch (const IoError&) {
-        // No user namespace: the rest stays "no".
+void probe_namespaces(const std::string& scratch, HostFacts& facts) {
+    if (!has_user_namespaces()) return;
+    facts.ids = StepIds::shifted;
+    facts.overlay = works(scratch, facts, false);
+    if (!facts.overlay) {
+        facts.ids = StepIds::identity;
+        facts.overlay = works(scratch, facts, false);
     }
+    facts.mount_proc = facts.overlay && works(scratch, facts, true);
 }
 
 }  // namespace imgbuild::sandbox

@@ -7,7 +7,8 @@
 
 namespace imgbuild::sandbox {
 
-/// Fills `user_namespaces`, `overlay` and `mount_proc` by letting a step init do the first operations of a step.
-void probe_namespaces(const std::string& store, HostFacts& facts);
+/// Fills `ids`, `overlay` and `mount_proc` by letting a step init do the first operations of a step in `scratch`, a
+/// directory below `facts.store`.
+void probe_namespaces(const std::string& scratch, HostFacts& facts);
 
 }  // namespace imgbuild::sandbox

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "builder/sandbox/spawn.hpp"
 
@@ -86,21 +87,22 @@ std::string hint_for(const wire::Message& failure) {
 
 }  // namespace
 
-RunningStep::RunningStep(int init, int plan, int user_namespace) {
+RunningStep::RunningStep(const Start& start) {
     util::Pipe status = util::make_pipe();
     util::Pipe lifeline = util::make_pipe();
     util::Pipe out = util::make_pipe();
     util::Pipe err = util::make_pipe();
     const util::Fd null = util::open_path("/dev/null", O_RDWR);
-    const Inherited inherited[] = {{null.get(), STDIN_FILENO},
-                                   {out.write.get(), STDOUT_FILENO},
-                                   {err.write.get(), STDERR_FILENO},
-                                   {plan, wire::kPlanFd},
-                                   {status.write.get(), wire::kStatusFd},
-                                   {lifeline.read.get(), wire::kLifelineFd},
-                                   {user_namespace, wire::kUserNamespaceFd}};
+    std::vector<Inherited> inherited = {{null.get(), STDIN_FILENO},
+                                        {out.write.get(), STDOUT_FILENO},
+                                        {err.write.get(), STDERR_FILENO},
+                                        {start.plan, wire::kPlanFd},
+                                        {status.write.get(), wire::kStatusFd},
+                                        {lifeline.read.get(), wire::kLifelineFd},
+                                        {start.user_namespace, wire::kUserNamespaceFd}};
+    if (start.store >= 0) inherited.push_back({start.store, wire::kStoreFd});
     for (const util::Pipe* pipe : {&status, &out, &err}) set_nonblocking(pipe->read.get());
-    starter_ = spawn(init, "imgbuild-init", inherited);
+    starter_ = spawn(start.init, "imgbuild-init", inherited);
     status_ = std::move(status.read);
     lifeline_ = std::move(lifeline.write);
     out_ = std::move(out.read);

@@ -17,8 +17,18 @@ namespace imgbuild::sandbox {
 /// Owns the step's processes: when the object goes, they are gone.
 class RunningStep {
 public:
-    /// Starts `init` (see init_program.hpp) on an encoded plan. Throws IoError.
-    RunningStep(int init, int plan, int user_namespace);
+    /// The descriptors that an init begins with (wire.hpp); not owned.
+    struct Start {
+        /// See init_program.hpp.
+        int init;
+        /// An encoded plan.
+        int plan;
+        int user_namespace;
+        /// The idmapped store, or -1.
+        int store;
+    };
+    /// Throws IoError.
+    explicit RunningStep(const Start& start);
     ~RunningStep();
     RunningStep(const RunningStep&) = delete;
     RunningStep& operator=(const RunningStep&) = delete;

@@ -17,7 +17,7 @@
 namespace imgbuild::sandbox::wire {
 
 inline constexpr std::uint32_t kMagic = 0x73626d69;
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
 /// The descriptors that an init starts with, besides 0 (/dev/null), 1 and 2 (the step's output).
 inline constexpr int kPlanFd = 3;
@@ -25,7 +25,8 @@ inline constexpr int kStatusFd = 4;
 /// Readable by the init: a byte asks it to end the command politely, end of file to end everything.
 inline constexpr int kLifelineFd = 5;
 inline constexpr int kUserNamespaceFd = 6;
-inline constexpr int kFirstFreeFd = 7;
+/// The idmapped mount of the store; absent where ids are not shifted.
+inline constexpr int kStoreFd = 7;
 
 enum class MessageKind : std::uint32_t {
     /// `value`: PID 1 of the step, as the worker's pid namespace numbers it. It is the worker's child.

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <string>
 
+#include "builder/sandbox/plain_user.hpp"
 #include "builder/sandbox/spawn.hpp"
 #include "util/defer.hpp"
 #include "util/text.hpp"
@@ -59,17 +60,12 @@ void write_map(const std::string& path, const std::string& map) {
 }  // namespace
 
 void enter_worker() {
-    if (geteuid() != 0) {
-        throw Error({.code = "machine.not-root",
-                     .message = "building needs root for now",
-                     .hint = "run it as root; building as a plain user is an issue of its own",
-                     .where = {}});
-    }
+    if (geteuid() != 0) enter_user_namespace();
     util::check(unshare(CLONE_NEWNS), "make", "a mount namespace");
     util::check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make private", "/");
 }
 
-BuildNamespace BuildNamespace::create() {
+BuildNamespace BuildNamespace::create(StepIds ids) {
     util::Pipe life = util::make_pipe();
     int pidfd = -1;
     const long pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_PIDFD | SIGCHLD, nullptr, &pidfd, nullptr, nullptr);
@@ -83,9 +79,23 @@ BuildNamespace BuildNamespace::create() {
     });
     const std::string base = fmt::format("/proc/{}/", pid);
     util::Fd user = util::open_path(base + "ns/user", O_RDONLY);
-    write_map(base + "uid_map", identity_map("/proc/self/uid_map"));
-    write_map(base + "gid_map", identity_map("/proc/self/gid_map"));
+    for (const char* name : {"uid_map", "gid_map"}) {
+        const std::string map = ids == StepIds::shifted ? fmt::format("0 {} {}\n", kFirstShiftedId, kShiftedIds)
+                                                        : identity_map(std::string("/proc/self/") + name);
+        write_map(base + name, map);
+    }
     return BuildNamespace(std::move(user));
+}
+
+util::Fd clone_idmapped(const std::string& store, const BuildNamespace& ids) {
+    const long tree = syscall(SYS_open_tree, AT_FDCWD, store.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    util::Fd mount(util::check(static_cast<int>(tree), "bind", store));
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<std::uint64_t>(ids.fd());
+    const long done = syscall(SYS_mount_setattr, mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
+    util::check(static_cast<int>(done), "shift the ids of", store);
+    return mount;
 }
 
 }  // namespace imgbuild::sandbox

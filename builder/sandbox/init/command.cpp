@@ -15,7 +15,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <initializer_list>
 
 namespace imgbuild::sandbox::init {
 namespace {
@@ -98,15 +97,6 @@ const char* explain(int reason, bool exists) {
     _exit(reason == ENOENT || reason == ENOTDIR ? kNotFound : kNotExecutable);
 }
 
-/// A command that is not root could not open /dev/stdout otherwise, as the worker made the pipes.
-void give_output_to(const State& state, std::uint32_t uid, std::uint32_t gid) {
-    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
-        struct stat status {};
-        check(state, fstat(fd, &status), "stat", "the output pipe");
-        if (S_ISFIFO(status.st_mode)) check(state, fchown(fd, uid, gid), "change the owner of", "the output pipe");
-    }
-}
-
 void set_capabilities(const State& state, std::uint64_t kept) {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct data[2]{};
@@ -151,7 +141,6 @@ void carry_out(State& state, const op::BoundCapabilities<Viewed>& operation) {
 }
 
 void carry_out(State& state, const op::SetIdentity<Viewed>& operation) {
-    give_output_to(state, operation.uid, operation.gid);
     gid_t* groups = allocate<gid_t>(state, operation.groups.count());
     std::size_t count = 0;
     operation.groups.each([&](std::uint32_t group) { groups[count++] = group; });

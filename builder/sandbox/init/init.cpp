@@ -4,6 +4,8 @@
 //
 // Order is part of the meaning. It is the planner's (plan.cpp), with these reasons:
 //   limits and scores      need capabilities in the worker's user namespace, so they precede entering the build's
+//   shifted ids            the same: only who owns the store's ids may make idmapped mounts of it, and mount an overlay
+//                          whose files belong to the step's root
 //   user namespace         precedes all others, so that it owns them and the step's root rules in them
 //   PID 1                  precedes the mounts, since a proc shows the pid namespace of whoever mounts it
 //   overlay                before the scratch, which covers its work directory
@@ -13,9 +15,11 @@
 //
 // This file and its neighbours are compiled without sanitizers, whatever the rest is compiled with.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -29,6 +33,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 #include "builder/sandbox/init/command.hpp"
 #include "builder/sandbox/init/mounts.hpp"
@@ -57,6 +62,28 @@ void carry_out(State& state, const op::NewKeyring<Viewed>&) {
     const long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
     // Without keyrings in the kernel, or where a filter around the worker shuts them off, there is nothing to leave.
     if (keyring < 0 && errno != ENOSYS && errno != EPERM) fail(state, "make", "a session keyring");
+}
+
+void carry_out(State& state, const op::GiveOutput<Viewed>& operation) {
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+        struct stat status {};
+        check(state, fstat(fd, &status), "stat", "the output pipe");
+        if (!S_ISFIFO(status.st_mode)) continue;
+        check(state, fchown(fd, operation.uid, operation.gid), "change the owner of", "the output pipe");
+    }
+}
+
+// Another fsuid than 0 takes the capabilities over files away, which the overlay's maker needs: it is in his name that
+// overlayfs works on its directories.
+void carry_out(State& state, const op::EnterStore<Viewed>& operation) {
+    check(state, fchdir(wire::kStoreFd), "enter", "the store");
+    setfsgid(operation.gid);
+    setfsuid(operation.uid);
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    check(state, syscall(SYS_capget, &header, data), "ask for", "capabilities");
+    for (auto& word : data) word.effective = word.permitted;
+    check(state, syscall(SYS_capset, &header, data), "set", "capabilities");
 }
 
 void carry_out(State& state, const op::EnterUserNamespace<Viewed>&) {

@@ -32,6 +32,13 @@ inline long set_mount_attributes(int mount, std::uint64_t set) {
     attributes.attr_set = set;
     return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof(attributes));
 }
+/// The mount's owners become what they are in the user namespace `ids`.
+inline long shift_ids(int mount, int ids) {
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<std::uint64_t>(ids);
+    return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
+}
 inline long open_in_root(int root, const char* path, std::uint64_t flags) {
     open_how how{};
     how.flags = flags | O_CLOEXEC;

@@ -143,6 +143,28 @@ void carry_out(State& state, const op::MountBind<Viewed>& operation) {
     attach(state, tree, open_target(state, operation.target.data), operation.target.data);
 }
 
+void carry_out(State& state, const op::CloneBind<Viewed>& operation) {
+    if (state.bind_count == op::kMaxBinds) {
+        errno = E2BIG;
+        fail(state, "bind", operation.source.data);
+    }
+    const char* source = operation.source.data;
+    const int tree = clone_tree(state, AT_FDCWD, source, AT_SYMLINK_NOFOLLOW, operation.flags, source);
+    if (operation.shifted != 0) {
+        check(state, shift_ids(tree, wire::kUserNamespaceFd), "shift the ids of", source);
+    }
+    state.binds[state.bind_count++] = tree;
+}
+
+void carry_out(State& state, const op::AttachBind<Viewed>& operation) {
+    if (operation.number >= state.bind_count) {
+        errno = EBADF;
+        fail(state, "bind", operation.target.data);
+    }
+    const char* target = operation.target.data;
+    attach(state, state.binds[operation.number], open_target(state, target), target);
+}
+
 void carry_out(State& state, const op::MountText<Viewed>& operation) {
     const char* path = operation.target.data;
     char name[16];

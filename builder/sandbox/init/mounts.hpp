@@ -13,6 +13,8 @@ void carry_out(State& state, const op::MountScratch<Viewed>& operation);
 void carry_out(State& state, const op::AttachRoot<Viewed>& operation);
 void carry_out(State& state, const op::MountFileSystem<Viewed>& operation);
 void carry_out(State& state, const op::MountBind<Viewed>& operation);
+void carry_out(State& state, const op::CloneBind<Viewed>& operation);
+void carry_out(State& state, const op::AttachBind<Viewed>& operation);
 void carry_out(State& state, const op::MountText<Viewed>& operation);
 void carry_out(State& state, const op::MaskPath<Viewed>& operation);
 void carry_out(State& state, const op::ProtectPath<Viewed>& operation);

@@ -17,6 +17,9 @@ struct State {
     int scratch = -1;
     /// How many files MountText has made.
     unsigned texts = 0;
+    /// What CloneBind holds.
+    int binds[op::kMaxBinds]{};
+    unsigned bind_count = 0;
     /// What the command may keep, see BoundCapabilities.
     std::uint64_t capabilities = 0;
 };

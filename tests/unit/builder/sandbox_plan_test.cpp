@@ -21,11 +21,12 @@ HostFacts facts() {
             .kernel_major = 6,
             .kernel_minor = 18,
             .is_root = true,
-            .user_namespaces = true,
+            .ids = StepIds::identity,
             .overlay = true,
             .mount_proc = true,
             .seccomp_filter = true,
             .cgroups = CgroupLayout::v2,
+            .store = "/store",
             .store_file_system = "ext4",
             .open_file_limit = 1048576,
             .oom_score_adjustment = 0};
@@ -76,6 +77,20 @@ TEST_CASE("the plan of a plain step prints as its golden") {
 
 TEST_CASE("the plan of a step with everything prints as its golden") {
     check_golden("rich.json", to_json(plan_sandbox(rich(), facts())));
+}
+
+TEST_CASE("the plan of a step with shifted ids prints as its golden") {
+    HostFacts host = facts();
+    host.ids = StepIds::shifted;
+    check_golden("shifted.json", to_json(plan_sandbox(rich(), host)));
+}
+
+TEST_CASE("with shifted ids, a tree outside of the store is refused by name") {
+    HostFacts host = facts();
+    host.ids = StepIds::shifted;
+    StepSpec spec = plain();
+    spec.lowers.push_back("/elsewhere/tree");
+    CHECK_THROWS_WITH(plan_sandbox(spec, host), "'/elsewhere/tree' of a step is not in the store '/store'");
 }
 
 TEST_CASE("limits are lowered to what the machine gives") {

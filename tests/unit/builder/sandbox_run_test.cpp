@@ -2,14 +2,19 @@
 #include <imgbuild/error.hpp>
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
+#include <sstream>
 #include <thread>
 #include <vector>
 
+#include "builder/sandbox/worker.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/sandbox_support.hpp"
 
@@ -90,6 +95,37 @@ TEST_CASE("root of a step has the default capabilities and no more") {
     CHECK(outcome.out ==
           "CapInh:\t0000000000000000\nCapPrm:\t00000000a80425fb\nCapEff:\t00000000a80425fb\n"
           "CapBnd:\t00000000a80425fb\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t2\n");
+}
+
+TEST_CASE("where ids are shifted, root of a step is nobody outside") {
+    if (worker_facts().ids != StepIds::shifted) return;
+    const Workspace workspace;
+    const Outcome outcome = run(workspace.shell("cat /proc/self/uid_map /proc/self/gid_map"));
+    std::istringstream numbers(outcome.out);
+    for (int map = 0; map < 2; ++map) {
+        std::uint64_t inside = 1;
+        std::uint64_t outside = 0;
+        std::uint64_t count = 0;
+        numbers >> inside >> outside >> count;
+        CHECK(inside == 0);
+        CHECK(outside == kFirstShiftedId);
+        CHECK(count == kShiftedIds);
+    }
+}
+
+TEST_CASE("a directory of the store that is mounted has the owners that it has there") {
+    const Workspace workspace;
+    write_file(workspace.path("shared/file"), "text");
+    REQUIRE(::chown(workspace.path("shared/file").c_str(), 12, 34) == 0);
+    util::make_directories(workspace.lower() + "/mnt");
+    StepSpec step = workspace.shell("stat -c '%u %g' /mnt /mnt/file && echo more > /mnt/new && chown 56:78 /mnt/new");
+    step.mounts = {BindMount{.source = workspace.path("shared"), .target = "/mnt", .access = Access::read_write}};
+    const Outcome outcome = run(step);
+    CHECK(outcome.out == "0 0\n12 34\n");
+    struct stat status {};
+    REQUIRE(::stat(workspace.path("shared/new").c_str(), &status) == 0);
+    CHECK(status.st_uid == 56);
+    CHECK(status.st_gid == 78);
 }
 
 TEST_CASE("a command has no descriptors but its three streams") {

@@ -135,7 +135,7 @@ TEST_CASE("a worker that is killed takes its steps with it") {
 
 TEST_CASE("a build's user namespace leaves no process behind") {
     worker_facts();
-    const BuildNamespace user = BuildNamespace::create();
+    const BuildNamespace user = BuildNamespace::create(StepIds::identity);
     CHECK(user.fd() >= 0);
     CHECK(waitpid(-1, nullptr, WNOHANG | __WALL) == -1);
     CHECK(errno == ECHILD);
@@ -146,7 +146,7 @@ TEST_CASE("several builds make their user namespaces at the same time") {
     std::vector<std::jthread> threads;
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([] {
-            for (int round = 0; round < 20; ++round) BuildNamespace::create();
+            for (int round = 0; round < 20; ++round) BuildNamespace::create(StepIds::identity);
         });
     }
 }
