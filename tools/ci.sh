@@ -5,7 +5,7 @@
 #   tools/ci.sh --full     and: thread sanitizer, clang, clang-tidy, a minute of each fuzz target, the installed
 #                          program, a kill loop, the benchmark
 #
-# FUZZ_SECONDS (60) and KILL_ROUNDS (40) shorten or lengthen their parts.
+# FUZZ_SECONDS (60) and KILL_ROUNDS (50) shorten or lengthen their parts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -57,6 +57,7 @@ part "unit tests built by clang";             run_preset_unit_tests clang
 part "clang-tidy";                            run_clang_tidy
 part "fuzz targets";                          run_fuzz_targets
 part "the installed program";                 run_installed
-part "kill loop";                             tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-40}"
+part "kill loop";                             tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
+part "kill loop as a plain user";             IMGBUILD_E2E_USER=imgbuild-e2e tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "benchmark";                             tests/bench/run --imgbuild build/release/cli/imgbuild
 part "all done"

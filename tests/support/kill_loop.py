@@ -3,11 +3,13 @@
 
   tests/support/kill_loop.py [--rounds 40] [--seed N]
 
-All rounds share one store. Each starts a build and kills its whole process group (SIGKILL) after a random time; no
-process and no mount may survive. Then an undisturbed build must give the digest that a fresh store gives. IMGBUILD is
-the binary (default: the one built last).
+All rounds share one store. Each starts a build with four stages at once and kills its process (SIGKILL) after a random
+time; no process, mount, namespace or begun work may survive, and the next build of the same round must find every step
+cached that the killed one had told to be done. In the end an undisturbed build must give the digest that a fresh store
+gives. IMGBUILD is the binary (default: the one built last); IMGBUILD_E2E_USER the plain user who builds, if one shall.
 """
 import argparse
+import json
 import os
 import pathlib
 import random
@@ -23,37 +25,63 @@ import oci  # noqa: E402
 import workspace  # noqa: E402
 from expect import Failure, Skip, equal, expect  # noqa: E402
 
-BUILDFILE = """\
-FROM busybox AS one
-RUN for i in $(seq 300); do mkdir -p /a/$i && echo $i > /a/$i/f; done
-RUN head -c 8000000 /dev/zero > /zeros
+STAGE = """\
+FROM busybox AS stage{n}
+ARG ROUND
+RUN echo "$ROUND" > /round && for i in $(seq 100); do mkdir -p /a/$i && echo $i > /a/$i/f; done && chown -R {n}:{n} /a
+RUN head -c 4000000 /dev/zero > /zeros && rm -r /a/1*
 COPY . /context
-FROM busybox AS two
-RUN for i in $(seq 300); do echo $i; done > /b && cp /b /c
-FROM one
-COPY --from=two /c /c
-RUN rm -r /a/1*
+RUN cat /context/f* > /all && mv /a /b
 """
+FINAL = """\
+FROM busybox
+COPY --from=stage1 /all /b /one/
+COPY --from=stage2 /all /b /two/
+COPY --from=stage3 /all /b /three/
+COPY --from=stage4 /all /b /four/
+RUN rm -r /one/2*
+"""
+BUILDFILE = "".join(STAGE.format(n=n) for n in range(1, 5)) + FINAL
 
 
-def build(ws, context, store):
-    """(digest, seconds) of an undisturbed build."""
+def arguments(ws, context, number):
+    return ("build", "--progress", "json", "--build-context", f"busybox={ws.busybox()}", "--build-arg", f"ROUND={number}",
+            context)
+
+
+def finished_steps(log, cached=None):
+    """The instructions with their stages that a JSON progress says are done; with `cached`, only those (not) cached."""
+    found = set()
+    for line in log.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # the last line of a killed build may be cut
+        if event.get("event") == "finished" and event["outcome"] in ("done", "cached") and event.get("stage"):
+            # A FROM looks its image up each time, which is no work to lose.
+            if not event["instruction"].startswith("FROM") and (cached is None or event["cached"] == cached):
+                found.add((event["stage"], event["instruction"]))
+    return found
+
+
+def build(ws, context, store, number):
+    """(digest, seconds, log) of an undisturbed build."""
     archive = ws.path / "out.tar"
     started = time.monotonic()
-    ws.build(context, "-o", f"type=oci,dest={archive}", env={"IMGBUILD_ROOT": store})
+    done = ws.imgbuild(*arguments(ws, context, number), "-o", f"type=oci,dest={archive}", env={"IMGBUILD_ROOT": store})
     seconds = time.monotonic() - started
     digest = oci.load(archive).digest
     archive.unlink()
-    return digest, seconds
+    return digest, seconds, done.err
 
 
-def kill_once(ws, context, store, delay):
-    """Starts a build, kills it after `delay` seconds; True if it was still running."""
-    process = ws.start(workspace.binary(), "build", "--build-context", f"busybox={ws.busybox()}", "--no-cache",
-                       "-o", f"type=oci,dest={ws.path}/killed.tar", context, env={"IMGBUILD_ROOT": store})
+def kill_once(ws, context, store, number, delay):
+    """Starts a build and kills it after `delay` seconds; what it had told by then, None if it was over before."""
+    before = machine.namespaces()
+    process = ws.start(workspace.binary(), *arguments(ws, context, number), env={"IMGBUILD_ROOT": store})
     try:
         process.wait(timeout=delay)
-        return False
+        return None
     except subprocess.TimeoutExpired:
         pass
     family = machine.descendants(process.pid)
@@ -61,27 +89,41 @@ def kill_once(ws, context, store, delay):
     process.wait()
     machine.wait_until(lambda: not machine.alive(family), 10, lambda: f"these live on: {machine.alive(family)}")
     machine.wait_until(lambda: not machine.mounts_below(store), 10, lambda: f"mounts: {machine.mounts_below(store)}")
-    return True
+    # Other programs of this machine may have begun meanwhile; only what has a process of ours in it counts.
+    machine.wait_until(lambda: not machine.strangers(before, workspace.binary()), 10,
+                       lambda: f"namespaces: {machine.strangers(before, workspace.binary())}")
+    return process.log.read_text(errors="replace")
 
 
 def run_loop(ws, rounds, dice):
     machine.need_root()
     context = ws.context({"Buildfile": BUILDFILE, **{f"f{n}": f"{n}\n" * 2000 for n in range(60)}})
-    wanted, seconds = build(ws, context, ws.path / "fresh")
-    store, killed = ws.path / "battered", 0
-    for number in range(1, rounds + 1):
-        killed += kill_once(ws, context, store, dice.uniform(0, seconds))
-        if number % 10 == 0:
-            equal(build(ws, context, store)[0], wanted, f"the digest after {number} rounds")
-            print(f"{number} rounds, {killed} killed in time, digest as from a fresh store", flush=True)
-    equal(build(ws, context, store)[0], wanted, "the digest in the end")
-    equal(machine.unfinished(store), [], "what is left in the store's tmp")
-    expect(killed > rounds // 5, f"only {killed} of {rounds} builds were killed in time: the loop shows nothing")
+    _, seconds, _ = build(ws, context, ws.path / "fresh", 0)
+    store, killed, kept, number = ws.path / "battered", 0, 0, 0
+    while killed < rounds:
+        number += 1
+        expect(number <= 10 * rounds, f"only {killed} of {number - 1} builds were killed in time: the loop shows nothing")
+        started = time.monotonic()
+        told = kill_once(ws, context, store, number, dice.uniform(0, seconds))
+        if told is None:
+            seconds = min(seconds, time.monotonic() - started)
+            continue
+        killed += 1
+        _, _, log = build(ws, context, store, number)
+        lost = finished_steps(told) - finished_steps(log, cached=True)
+        expect(not lost, f"round {number}: these steps had been done, and were done again: {sorted(lost)}")
+        kept += len(finished_steps(told, cached=False))
+        equal(machine.unfinished(store), [], f"what is left in the store's tmp after round {number}")
+        if killed % 10 == 0:
+            print(f"{killed} killed, {kept} finished steps all found again", flush=True)
+    wanted = build(ws, context, ws.path / "fresh", number + 1)[0]
+    equal(build(ws, context, store, number + 1)[0], wanted, "the digest in the end")
+    expect(kept > 0, "no build was killed after its first step: the loop shows nothing")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=40, help="builds to kill")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     args = parser.parse_args()
     print(f"seed {args.seed}")

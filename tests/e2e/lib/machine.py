@@ -16,9 +16,9 @@ def need(*tools):
 
 
 def need_root():
-    """Skips the test for a plain user: rootless sandboxes are not there yet."""
+    """Skips a test that only root can prepare or inspect."""
     if os.geteuid() != 0:
-        raise Skip("steps need root for now")
+        raise Skip("needs root, to prepare and to inspect what a build does")
 
 
 def _parent_and_start(pid):
@@ -71,6 +71,36 @@ def with_argument(word):
             continue
         if word.encode() in words:
             found.append(pid)
+    return found
+
+
+NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+
+def namespaces():
+    """{"mnt:[4026531841]", …}: all namespaces that a live process is in."""
+    found = set()
+    for pid in processes():
+        for kind in NAMESPACES:
+            try:
+                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+            except OSError:
+                pass
+    return found
+
+
+def strangers(known, program):
+    """["pid command", …] of live processes in a namespace that is not among `known`, as far as they run `program` or a
+    step's init."""
+    found = []
+    for pid in processes():
+        try:
+            inside = {os.readlink(f"/proc/{pid}/ns/{kind}") for kind in NAMESPACES}
+        except OSError:
+            continue
+        command = command_line(pid)
+        if inside - known and (program in command or command.startswith("imgbuild-init")):
+            found.append(f"{pid} {command}")
     return found
 
 

@@ -10,6 +10,7 @@ import tempfile
 import busybox
 import machine
 import oci
+import plain_user
 from expect import Failure, expect, indent
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
@@ -19,11 +20,11 @@ CACHE = pathlib.Path(os.environ.get("IMGBUILD_E2E_CACHE", TOP / "build" / "e2e-c
 def binary():
     """The binary under test: $IMGBUILD, else the one that was built last."""
     if "IMGBUILD" in os.environ:
-        return os.path.abspath(os.environ["IMGBUILD"])
+        return plain_user.reachable(os.path.abspath(os.environ["IMGBUILD"]))
     built = [path for path in TOP.glob("build/*/cli/imgbuild") if os.access(path, os.X_OK)]
     if not built:
         raise Failure("no binary: set IMGBUILD or build a preset")
-    return str(max(built, key=lambda path: path.stat().st_mtime))
+    return plain_user.reachable(str(max(built, key=lambda path: path.stat().st_mtime)))
 
 
 class Result:
@@ -53,6 +54,7 @@ class Workspace:
         self.root = self.path / "store"
         (self.path / "home").mkdir()
         self._closing = []
+        self._stores = set()
 
     # ------------------------------------------------------------ files
 
@@ -85,9 +87,18 @@ class Workspace:
                 "IMGBUILD_ROOT": str(self.root)}
         return {**base, **keep, **{key: str(value) for key, value in more.items()}}
 
+    def _command(self, argv):
+        """The binary is run by the plain user, if there is one, with everything of the workspace his."""
+        argv = [str(word) for word in argv]
+        if argv[0] != binary() or not plain_user.name():
+            return argv
+        plain_user.own(self.path, besides=self._stores)
+        return [*plain_user.prefix(), *argv]
+
     def run(self, *argv, code=0, env=None, cwd=None, timeout=300):
         """Runs any command and expects this exit code (None: any)."""
-        argv = [str(word) for word in argv]
+        self._stores.add(str((env or {}).get("IMGBUILD_ROOT", self.root)))
+        argv = self._command(argv)
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   env=self.environment(**(env or {})), cwd=cwd or self.path, timeout=timeout,
@@ -118,8 +129,10 @@ class Workspace:
     def start(self, *argv, env=None, cwd=None):
         """Starts a command in the background, in a process group of its own; it is killed at the end of the test."""
         log = self.path / f"background-{len(self._closing)}.log"
+        self._stores.add(str((env or {}).get("IMGBUILD_ROOT", self.root)))
+        argv = self._command(argv)
         with open(log, "wb") as sink:
-            process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=sink,
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink,
                                        stderr=subprocess.STDOUT, env=self.environment(**(env or {})),
                                        cwd=cwd or self.path, start_new_session=True)
         process.log = log

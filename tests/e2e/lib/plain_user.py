@@ -1,0 +1,79 @@
+"""The plain user as whom a whole case can run: root prepares and inspects, the user builds.
+
+IMGBUILD_E2E_USER names him. He is made if he does not exist, with subordinate ids; the same user serves all runs.
+"""
+import fcntl
+import functools
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import tempfile
+
+import machine
+from expect import Failure, Skip
+
+FIRST_ID = 300000000
+# More than the usual 65536, since the Debian case has a file of user 70000.
+COUNT = 131072
+
+
+def name():
+    """The user's name, None if everything runs as whoever started the tests."""
+    return os.environ.get("IMGBUILD_E2E_USER")
+
+
+@functools.cache
+def account():
+    """The password entry; makes the user and his subordinate ids if needed."""
+    if os.geteuid() != 0:
+        raise Skip("only root can make a plain user to test as")
+    machine.need("newuidmap", "newgidmap", "setpriv", "useradd")
+    with open("/run/lock/imgbuild-e2e-user" if os.path.isdir("/run/lock") else "/tmp/imgbuild-e2e-user", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # cases run beside each other
+        try:
+            pwd.getpwnam(name())
+        except KeyError:
+            subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name()], check=True)
+        for kind in ("uid", "gid"):
+            ranges = [line.split(":") for line in pathlib.Path(f"/etc/sub{kind}").read_text().splitlines()]
+            if sum(int(row[2]) for row in ranges if row[0] == name()) < COUNT:
+                subprocess.run(["usermod", f"--add-sub{kind}s", f"{FIRST_ID}-{FIRST_ID + COUNT - 1}", name()], check=True)
+    return pwd.getpwnam(name())
+
+
+def prefix():
+    """What a command line begins with to be run by the user; nothing without one."""
+    if not name():
+        return []
+    user = account()
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+
+
+def own(path, besides=()):
+    """Gives a tree to the user, but for the directories `besides`, which he made himself."""
+    if not name():
+        return
+    user = account()
+    os.lchown(path, user.pw_uid, user.pw_gid)
+    for top, directories, files in os.walk(path):
+        directories[:] = [entry for entry in directories if os.path.join(top, entry) not in map(str, besides)]
+        for entry in directories + files:
+            os.lchown(os.path.join(top, entry), user.pw_uid, user.pw_gid)
+
+
+@functools.cache
+def reachable(program):
+    """A path of the program that the user may execute: itself, or a copy where the checkout is not his to see."""
+    if not name() or subprocess.run([*prefix(), "test", "-x", program], check=False).returncode == 0:
+        return program
+    place = tempfile.mkdtemp(prefix="imgbuild-e2e-program-")
+    os.chmod(place, 0o755)
+    copy = shutil.copy(program, place)
+    os.chmod(copy, 0o755)
+    if subprocess.run([*prefix(), "test", "-x", copy], check=False).returncode != 0:
+        raise Failure(f"user {name()} cannot execute {copy}")
+    import atexit
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return copy
