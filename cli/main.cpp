@@ -75,6 +75,7 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     add_images(app, context, chosen);
     add_inspect(app, context, chosen);
     add_tag(app, context, chosen);
+    add_prune(app, context, chosen);
     add_push(app, context, chosen);
     add_export(app, context, chosen);
     add_run(app, context, chosen);

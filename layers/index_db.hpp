@@ -45,6 +45,7 @@ public:
     std::optional<LayerRow> layer_of_diff_id(const DiffId& diff_id);
     /// The row and its keys.
     void drop_layer(const LayerId& id);
+    std::vector<LayerId> all_layers();
     /// Both return whether there is such a layer.
     bool set_diff_id(const LayerId& id, const DiffId& diff_id, std::uint64_t tar_size);
     /// Remembers the use, and that the layer was found good if it had to be verified.
@@ -57,10 +58,13 @@ public:
     void put_blob(const BlobInfo& blob);
     std::optional<BlobRow> blob(const Digest& digest);
     void drop_blob(const Digest& digest);
+    std::vector<Digest> all_blobs();
     void use_blob(const Digest& digest);
     void put_form(const DiffId& diff_id, const BlobForm& form);
     /// With an empty codec id all of them, "pulled" first. Only those whose blob has a row.
     std::vector<BlobForm> forms(const DiffId& diff_id, std::string_view codec_id);
+    /// Those whose blob has no row.
+    void drop_lost_forms();
 
     // Pins. `lease` is the name of its directory.
     void pin_layer(std::string_view lease, const LayerId& id);
@@ -80,10 +84,13 @@ public:
     std::optional<ImageRecord> image(const Digest& id);
     /// Newest first.
     std::vector<Digest> all_images();
+    /// With their names. Returns how many there were.
+    std::uint64_t drop_images();
 
     // Checksums of the user's files.
     std::optional<Digest> checksum(const FileFingerprint& file);
     void put_checksum(const FileFingerprint& file, const Digest& digest);
+    void drop_checksums();
 
     // Durability.
     /// Does this boot have rows that no sync() has covered?

@@ -99,6 +99,15 @@ std::vector<Digest> Tables::all_images() {
     return out;
 }
 
+std::uint64_t Tables::drop_images() {
+    db_.prepare("DELETE FROM names").run();
+    return static_cast<std::uint64_t>(db_.prepare("DELETE FROM images").run());
+}
+
+void Tables::drop_checksums() {
+    db_.prepare("DELETE FROM checksums").run();
+}
+
 std::optional<Digest> Tables::checksum(const FileFingerprint& file) {
     std::optional<Digest> out;
     std::int64_t last_used = 0;

@@ -58,6 +58,13 @@ void Tables::drop_layer(const LayerId& id) {
     db_.prepare("DELETE FROM layers WHERE id = ?").bind(id.text()).run();
 }
 
+std::vector<LayerId> Tables::all_layers() {
+    auto statement = db_.prepare("SELECT id FROM layers ORDER BY seq");
+    std::vector<LayerId> out;
+    while (statement.next()) out.emplace_back(statement.text(0));
+    return out;
+}
+
 bool Tables::set_diff_id(const LayerId& id, const DiffId& diff_id, std::uint64_t tar_size) {
     return db_.prepare("UPDATE layers SET diff_id = ?, tar_size = ? WHERE id = ?")
                .bind(diff_id.digest())
@@ -121,6 +128,13 @@ void Tables::drop_blob(const Digest& digest) {
     db_.prepare("DELETE FROM blobs WHERE digest = ?").bind(digest).run();
 }
 
+std::vector<Digest> Tables::all_blobs() {
+    auto statement = db_.prepare("SELECT digest FROM blobs ORDER BY seq");
+    std::vector<Digest> out;
+    while (statement.next()) out.push_back(statement.digest(0));
+    return out;
+}
+
 void Tables::use_blob(const Digest& digest) {
     db_.prepare("UPDATE blobs SET last_used = ?, synced = synced OR boot_id <> ? WHERE digest = ?")
         .bind(now_ns())
@@ -151,6 +165,10 @@ std::vector<BlobForm> Tables::forms(const DiffId& diff_id, std::string_view code
              .codec_id = statement.text(0)});
     }
     return out;
+}
+
+void Tables::drop_lost_forms() {
+    db_.prepare("DELETE FROM forms WHERE digest NOT IN (SELECT digest FROM blobs)").run();
 }
 
 void Tables::pin_layer(std::string_view lease, const LayerId& id) {

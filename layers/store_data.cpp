@@ -105,9 +105,9 @@ void StoreData::open_index() {
     index_ = std::make_unique<Index>(root_ + "/index.db", boot_id());
 }
 
-void StoreData::retire(const std::string& path) const {
+std::string StoreData::retire(const std::string& path) const {
     const std::string target = temporary("dead-" + random_name());
-    if (::rename(path.c_str(), target.c_str()) == 0 || errno == ENOENT) return;
+    if (::rename(path.c_str(), target.c_str()) == 0 || errno == ENOENT) return target;
     throw IoError("move aside", path, errno);
 }
 

@@ -44,8 +44,8 @@ public:
     /// Held exclusively by who sweeps tmp/, shared by who makes something there that has no lock of its own yet.
     std::string sweep_lock_path() const { return temporary("sweep.lock"); }
 
-    /// Renames into tmp/dead-…, from where the next sweep removes it. Absence is fine.
-    void retire(const std::string& path) const;
+    /// Renames into tmp/dead-…, from where the next sweep removes it; returns the new path. Absence is fine.
+    std::string retire(const std::string& path) const;
 
     // Layers.
     /// Are the tree and the name index where they should be?
