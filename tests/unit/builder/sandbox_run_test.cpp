@@ -214,18 +214,3 @@ TEST_CASE("steps run at the same time from several threads") {
         CHECK(outcomes[i].out == "1\n");
     }
 }
-
-// Not a check: prints the figures of docs/sandbox.md.
-TEST_CASE("a trivial step costs little", "[.bench]") {
-    const Workspace workspace;
-    std::vector<double> times;
-    for (int i = 0; i < 100; ++i) {
-        const StepSpec step = workspace.step({"/bin/true"});
-        const auto begin = std::chrono::steady_clock::now();
-        run(step);
-        times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
-    }
-    std::sort(times.begin(), times.end());
-    std::printf("ms per step: fastest %.2f, median %.2f, slowest %.2f\n", times.front(), times[times.size() / 2],
-                times.back());
-}

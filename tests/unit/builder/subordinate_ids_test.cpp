@@ -30,8 +30,7 @@ TEST_CASE("lines that are no subordinate ids are left out") {
 TEST_CASE("the map begins with the user and goes on without gaps") {
     const Ranges map = subordinate_map(1000, {{0, 100000, 10}, {0, 500000, 20}});
     CHECK(map == Ranges{{0, 1000, 1}, {1, 100000, 10}, {11, 500000, 20}});
-    CHECK(map_arguments(map) ==
-          std::vector<std::string>{"0", "1000", "1", "1", "100000", "10", "11", "500000", "20"});
+    CHECK(map_arguments(map) == std::vector<std::string>{"0", "1000", "1", "1", "100000", "10", "11", "500000", "20"});
 }
 
 TEST_CASE("a map stays within what the kernel takes") {
