@@ -76,7 +76,14 @@ class Workspace:
 
     def busybox(self):
         """An OCI layout of Debian's static busybox as a base: `--build-context busybox=<this>`."""
-        return f"oci-layout://{busybox.layout(CACHE)}"
+        layout = busybox.layout(CACHE)
+        if plain_user.name():
+            # The checkout may lie where only root may look.
+            copied = self.path / "busybox-layout"
+            if not copied.exists():
+                shutil.copytree(layout, copied)
+            layout = copied
+        return f"oci-layout://{layout}"
 
     # ------------------------------------------------------------ commands
 
