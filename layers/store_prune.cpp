@@ -30,8 +30,8 @@ public:
             if (errno == ENOENT) return;
             throw IoError("look at", name, errno);
         }
-        const bool counted = status.st_nlink > 1 && !S_ISDIR(status.st_mode) &&
-                             !linked_.emplace(status.st_dev, status.st_ino).second;
+        const bool counted =
+            status.st_nlink > 1 && !S_ISDIR(status.st_mode) && !linked_.emplace(status.st_dev, status.st_ino).second;
         if (!counted) bytes_ += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
         if (!S_ISDIR(status.st_mode)) return;
         const util::Fd inside = util::open_at(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

@@ -66,10 +66,12 @@ TEST_CASE("the floor: a process, namespaces, an overlay, a program", "[.bench]")
     const Workspace workspace;
     StepSpec step = workspace.step({"/bin/true"});
     const auto fresh = [&] { step = workspace.step({"/bin/true"}); };
-    measure("a process that ends at once", [] {}, [] { run_child(0, [] { _exit(0); }); });
-    measure("… in five namespaces of its own", [] {}, [] { run_child(kNamespaces, [] { _exit(0); }); });
-    const std::string options = "userxattr,volatile,lowerdir=" + workspace.lower() + ",upperdir=" + step.upper +
-                                ",workdir=" + step.work;
+    measure(
+        "a process that ends at once", [] {}, [] { run_child(0, [] { _exit(0); }); });
+    measure(
+        "… in five namespaces of its own", [] {}, [] { run_child(kNamespaces, [] { _exit(0); }); });
+    const std::string options =
+        "userxattr,volatile,lowerdir=" + workspace.lower() + ",upperdir=" + step.upper + ",workdir=" + step.work;
     const std::string at = workspace.path("root");
     imgbuild::util::make_directories(at);
     measure("… and overlay, pivot_root, exec (the floor)", fresh,
@@ -79,6 +81,7 @@ TEST_CASE("the floor: a process, namespaces, an overlay, a program", "[.bench]")
 TEST_CASE("a whole step: what sandbox.md lists, and an orderly end", "[.bench]") {
     const Workspace workspace;
     StepSpec step = workspace.step({"/bin/true"});
-    measure(worker_facts().ids == StepIds::shifted ? "a step, ids shifted" : "a step, ids as they are",
-            [&] { step = workspace.step({"/bin/true"}); }, [&] { run(step); });
+    measure(
+        worker_facts().ids == StepIds::shifted ? "a step, ids shifted" : "a step, ids as they are",
+        [&] { step = workspace.step({"/bin/true"}); }, [&] { run(step); });
 }
