@@ -2,6 +2,7 @@
 
 IMGBUILD_E2E_USER names him. He is made if he does not exist, with subordinate ids; the same user serves all runs.
 """
+import atexit
 import fcntl
 import functools
 import os
@@ -63,17 +64,38 @@ def own(path, besides=()):
             os.lchown(os.path.join(top, entry), user.pw_uid, user.pw_gid)
 
 
+def may(question, path):
+    """What test(1) says to the user: "-x", "-r" …"""
+    return subprocess.run([*prefix(), "test", question, path], check=False).returncode == 0
+
+
+def _place():
+    """A directory that everybody may enter, outside of all workspaces, gone at the end."""
+    place = tempfile.mkdtemp(prefix="imgbuild-e2e-")
+    os.chmod(place, 0o755)
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
 @functools.cache
 def reachable(program):
     """A path of the program that the user may execute: itself, or a copy where the checkout is not his to see."""
-    if not name() or subprocess.run([*prefix(), "test", "-x", program], check=False).returncode == 0:
+    if not name() or may("-x", program):
         return program
-    place = tempfile.mkdtemp(prefix="imgbuild-e2e-program-")
-    os.chmod(place, 0o755)
-    copy = shutil.copy(program, place)
+    copy = shutil.copy(program, _place())
     os.chmod(copy, 0o755)
-    if subprocess.run([*prefix(), "test", "-x", copy], check=False).returncode != 0:
+    if not may("-x", copy):
         raise Failure(f"user {name()} cannot execute {copy}")
-    import atexit
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return copy
+
+
+@functools.cache
+def readable(directory):
+    """The same for a directory: itself, or a copy with everything in it."""
+    if not name() or may("-r", directory):
+        return directory
+    copy = shutil.copytree(directory, pathlib.Path(_place()) / "copy")
+    own(copy)
+    if not may("-r", copy):
+        raise Failure(f"user {name()} cannot read {copy}")
     return copy

@@ -76,14 +76,7 @@ class Workspace:
 
     def busybox(self):
         """An OCI layout of Debian's static busybox as a base: `--build-context busybox=<this>`."""
-        layout = busybox.layout(CACHE)
-        if plain_user.name():
-            # The checkout may lie where only root may look.
-            copied = self.path / "busybox-layout"
-            if not copied.exists():
-                shutil.copytree(layout, copied)
-            layout = copied
-        return f"oci-layout://{layout}"
+        return f"oci-layout://{plain_user.readable(busybox.layout(CACHE))}"
 
     # ------------------------------------------------------------ commands
 
