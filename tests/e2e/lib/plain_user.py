@@ -77,25 +77,34 @@ def _place():
     return place
 
 
-@functools.cache
 def reachable(program):
     """A path of the program that the user may execute: itself, or a copy where the checkout is not his to see."""
-    if not name() or may("-x", program):
+    return _executable_for(name(), program) if name() else program
+
+
+def readable(directory):
+    """The same for a directory: itself, or a copy with everything in it."""
+    return _readable_for(name(), directory) if name() else directory
+
+
+# A case may change the user between two calls, so he is part of what is remembered.
+@functools.cache
+def _executable_for(user, program):
+    if may("-x", program):
         return program
     copy = shutil.copy(program, _place())
     os.chmod(copy, 0o755)
     if not may("-x", copy):
-        raise Failure(f"user {name()} cannot execute {copy}")
+        raise Failure(f"user {user} cannot execute {copy}")
     return copy
 
 
 @functools.cache
-def readable(directory):
-    """The same for a directory: itself, or a copy with everything in it."""
-    if not name() or may("-r", directory):
+def _readable_for(user, directory):
+    if may("-r", directory):
         return directory
     copy = shutil.copytree(directory, pathlib.Path(_place()) / "copy")
     own(copy)
     if not may("-r", copy):
-        raise Failure(f"user {name()} cannot read {copy}")
+        raise Failure(f"user {user} cannot read {copy}")
     return copy
