@@ -60,11 +60,11 @@ TEST_CASE("a stopped step that ignores SIGTERM is killed after the grace period"
     std::stop_source stop;
     output.react = [&] { stop.request_stop(); };
     const auto begin = Clock::now();
-    const StepSpec step = workspace.shell("trap '' TERM; echo ready; exec sleep 3701");
+    const StepSpec step = workspace.shell("trap '' TERM; echo ready; exec sleep " + own_seconds(1));
     CHECK_THROWS_AS(sandbox.run(step, output, stop.get_token()), Cancelled);
     CHECK(Clock::now() - begin >= 200ms);
     CHECK(Clock::now() - begin < 5s);
-    CHECK_FALSE(process_exists("3701"));
+    CHECK_FALSE(process_exists(own_seconds(1)));
 }
 
 TEST_CASE("a stop without grace kills at once") {
@@ -74,7 +74,8 @@ TEST_CASE("a stop without grace kills at once") {
     std::stop_source stop;
     output.react = [&] { stop.request_stop(); };
     const auto begin = Clock::now();
-    CHECK_THROWS_AS(sandbox.run(workspace.shell("trap '' TERM; echo ready; exec sleep 3702"), output, stop.get_token()),
+    CHECK_THROWS_AS(sandbox.run(workspace.shell("trap '' TERM; echo ready; exec sleep " + own_seconds(2)), output,
+                                stop.get_token()),
                     Cancelled);
     CHECK(Clock::now() - begin < 2s);
 }
@@ -91,11 +92,12 @@ TEST_CASE("a step is not even started when the stop came before") {
 TEST_CASE("a step ends with its command, whatever it has left in the background") {
     const Workspace workspace;
     const auto begin = Clock::now();
-    const Outcome outcome = run(workspace.shell(
-        "(setsid sleep 3703 &); setsid sh -c 'trap \"\" TERM HUP; sleep 3703' & sleep 0.05; echo done"));
+    const Outcome outcome =
+        run(workspace.shell("(setsid sleep " + own_seconds(3) + " &); setsid sh -c 'trap \"\" TERM HUP; sleep " +
+                            own_seconds(3) + "' & sleep 0.05; echo done"));
     CHECK(outcome.out == "done\n");
     CHECK(Clock::now() - begin < 5s);
-    CHECK_FALSE(process_exists("3703"));
+    CHECK_FALSE(process_exists(own_seconds(3)));
 }
 
 TEST_CASE("orphans are reaped while the command runs") {
@@ -109,14 +111,16 @@ TEST_CASE("what the output sink throws ends the step and leaves run()") {
     const Workspace workspace;
     Collected output;
     output.react = [] { throw std::runtime_error("disk full"); };
-    CHECK_THROWS_WITH(shared_sandbox().run(workspace.shell("echo x; sleep 3704"), output, {}), "disk full");
-    CHECK_FALSE(process_exists("3704"));
+    CHECK_THROWS_WITH(shared_sandbox().run(workspace.shell("echo x; sleep " + own_seconds(4)), output, {}),
+                      "disk full");
+    CHECK_FALSE(process_exists(own_seconds(4)));
 }
 
 TEST_CASE("a worker that is killed takes its steps with it") {
     worker_facts();
     const Workspace workspace;
-    const StepSpec step = workspace.shell("trap '' TERM; setsid sleep 3705 & sleep 3705");
+    const StepSpec step =
+        workspace.shell("trap '' TERM; setsid sleep " + own_seconds(5) + " & sleep " + own_seconds(5));
     const pid_t worker = fork();
     REQUIRE(worker >= 0);
     if (worker == 0) {
@@ -124,10 +128,10 @@ TEST_CASE("a worker that is killed takes its steps with it") {
         shared_sandbox().run(step, output, {});
         _exit(0);
     }
-    CHECK(eventually([] { return process_exists("3705"); }));
+    CHECK(eventually([] { return process_exists(own_seconds(5)); }));
     kill(worker, SIGKILL);
     waitpid(worker, nullptr, 0);
-    CHECK(eventually([] { return !process_exists("3705"); }));
+    CHECK(eventually([] { return !process_exists(own_seconds(5)); }));
     CHECK(eventually([] { return !process_exists("imgbuild-init"); }));
     // Only a file system that nobody mounts any more can be renamed and removed with everything in it.
     CHECK_NOTHROW(util::remove_all(step.work));

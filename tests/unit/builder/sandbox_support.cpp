@@ -102,6 +102,11 @@ void write_file(const std::string& path, std::string_view text, unsigned mode) {
     util::write_all(file.get(), text, path);
 }
 
+std::string own_seconds(int number) {
+    // Process ids have at most seven digits, and a busybox takes at least what fits 31 bits.
+    return std::to_string(100'000'000 + number * 10'000'000 + getpid());
+}
+
 bool process_exists(const std::string& marker) {
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         const std::string name = entry.path().filename();

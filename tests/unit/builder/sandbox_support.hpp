@@ -56,6 +56,10 @@ Outcome run(const StepSpec& step);
 /// Writes a file with all its directories.
 void write_file(const std::string& path, std::string_view text, unsigned mode = 0644);
 
+/// Seconds to sleep, years of them, that only a step of this process has among its words, as two runs of these tests
+/// may be under way at once. `number`, 0 to 9, tells the tests apart.
+std::string own_seconds(int number);
+
 /// Are there processes of this machine whose command line contains `marker`?
 bool process_exists(const std::string& marker);
 
