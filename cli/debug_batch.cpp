@@ -207,6 +207,10 @@ json answer_platform(const json& request) {
     return platform_shape(text_of(request), Platform::host());
 }
 
+json answer_gitref(const json& request) {
+    return {{"result", git_reference_shape(text_of(request))}};
+}
+
 json answer_later(const json& request) {
     return {{"error", fmt::format("not supported yet: {}", request.at("op").get<std::string>())}};
 }
@@ -218,7 +222,7 @@ struct Operation {
 
 constexpr std::array<Operation, 16> kOperations = {{{"ast", answer_ast},
                                                     {"directive", answer_directive},
-                                                    {"gitref", answer_later},
+                                                    {"gitref", answer_gitref},
                                                     {"heredoc", answer_heredoc},
                                                     {"ignorefile", answer_ignorefile},
                                                     {"instr", answer_instr},

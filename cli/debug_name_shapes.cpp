@@ -3,6 +3,7 @@
 #include "cli/debug_shapes.hpp"
 #include "oci/platform_parts.hpp"
 #include "oci/reference_parts.hpp"
+#include "parser/git_reference.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -52,6 +53,29 @@ json platform_shape(std::string_view text, const Platform& host) {
             {"format", parts.text()},
             {"format_all", parts.text_with_version()},
             {"normalized", parts.normalized().text_with_version()}};
+}
+
+json git_reference_shape(std::string_view text) {
+    const std::optional<parser::GitReference> reference = parser::parse_git_reference(text);
+    if (!reference) {
+        return nullptr;
+    }
+    json result{{"Remote", reference->remote},
+                {"ShortName", reference->short_name},
+                {"Ref", reference->ref},
+                {"SubDir", reference->subdirectory},
+                {"Checksum", reference->checksum},
+                {"MTime", reference->mtime},
+                {"FetchByCommit", reference->fetch_by_commit},
+                {"UnencryptedTCP", reference->unencrypted},
+                {"IndistinguishableFromLocal", reference->looks_local}};
+    if (reference->keep_git_dir) {
+        result["KeepGitDir"] = *reference->keep_git_dir;
+    }
+    if (reference->submodules) {
+        result["Submodules"] = *reference->submodules;
+    }
+    return result;
 }
 
 }  // namespace imgbuild::cli

@@ -24,4 +24,7 @@ nlohmann::json reference_shape(std::string_view text);
 /// {"platform", "format", "format_all", "normalized"}; throws UsageError. `host` completes what is left out.
 nlohmann::json platform_shape(std::string_view text, const Platform& host);
 
+/// The parts of a git reference, null if it is none; throws Error for contradicting options.
+nlohmann::json git_reference_shape(std::string_view text);
+
 }  // namespace imgbuild::cli
