@@ -72,6 +72,7 @@ void FileReader::add_stage(const Node& node) {
     stage.from = parse_from(node, file_.escape);
     stage.name = stage.from.name ? util::to_lower(stage.from.name->text) : std::string();
     stage.keyword = node.keyword;
+    stage.keyword_span = node.keyword_span;
     stage.original = node.original();
     stage.span = node.span;
     stage.previous_comment = node.previous_comment;

@@ -16,6 +16,7 @@ struct Stage {
     From from;
     /// FROM as written.
     std::string keyword;
+    Span keyword_span;
     /// The FROM line as written.
     std::string original;
     /// The FROM instruction.

@@ -133,4 +133,10 @@ bool IgnoreMatcher::has_exceptions() const {
     return has_exceptions_;
 }
 
+bool IgnoreMatcher::excludes_everything() const {
+    return !has_exceptions_ && std::any_of(patterns_.begin(), patterns_.end(), [](const Pattern& pattern) {
+        return pattern.text == "*" || pattern.text == "**" || pattern.text == "**/*";
+    });
+}
+
 }  // namespace imgbuild::parser

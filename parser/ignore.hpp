@@ -48,6 +48,8 @@ public:
 
     bool empty() const;
     bool has_exceptions() const;
+    /// Is one of the patterns "*", "**" or "**/*", and no exception among them?
+    bool excludes_everything() const;
 
 private:
     struct Pattern;

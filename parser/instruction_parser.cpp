@@ -214,7 +214,8 @@ Keyword require_keyword(const Node& node) {
 
 Instruction parse_instruction(const Node& node, Keyword keyword, char escape, std::vector<Diagnostic>& problems) {
     const InstructionSource source{node, keyword, escape, parse_arguments(node, keyword, escape), problems};
-    return {node.keyword, node.original(), node.span, node.arguments_span(), node.previous_comment, parse_body(source)};
+    return {node.keyword,          node.keyword_span,     node.original(),   node.span,
+            node.arguments_span(), node.previous_comment, parse_body(source)};
 }
 
 From parse_from(const Node& node, char escape) {
@@ -232,6 +233,7 @@ From parse_from(const Node& node, char escape) {
     from.platform = flags.text("platform");
     if (named) {
         check_stage_name(words[2]);
+        from.as = words[1];
         from.name = words[2];
     }
     return from;

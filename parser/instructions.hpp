@@ -58,6 +58,8 @@ struct From {
     Word image;
     /// [word] with the global ARGs only.
     std::optional<Word> platform;
+    /// "AS" as written; there if and only if there is a name.
+    std::optional<Word> as;
     /// [plain] as written; the stage's name is this in lower case.
     std::optional<Word> name;
 };
@@ -200,6 +202,7 @@ using InstructionBody = std::variant<Arg, Env, Label, Run, Cmd, Entrypoint, Shel
 struct Instruction {
     /// As written.
     std::string keyword;
+    Span keyword_span;
     /// The logical line as written: for progress and history.
     std::string original;
     /// First to last physical line, heredocs included.
