@@ -40,6 +40,21 @@ bool may_match_below(std::string_view pattern, std::string_view directory) {
     return true;
 }
 
+/// The stretches of a pattern that stand for themselves. A class may be anything, so nothing behind one is looked at.
+std::vector<std::string> literal_pieces(std::string_view pattern) {
+    std::vector<std::string> pieces(1);
+    for (std::size_t i = 0; i < pattern.size() && pattern[i] != '['; ++i) {
+        if (pattern[i] == '*' || pattern[i] == '?' || pattern[i] == '/') {
+            pieces.emplace_back();
+        } else {
+            i += pattern[i] == '\\' && i + 1 < pattern.size() ? 1 : 0;
+            pieces.back().push_back(pattern[i]);
+        }
+    }
+    std::erase_if(pieces, [](const std::string& piece) { return piece.empty(); });
+    return pieces;
+}
+
 }  // namespace
 
 struct IgnoreMatcher::Pattern {
@@ -48,8 +63,31 @@ struct IgnoreMatcher::Pattern {
     /// Most patterns are plain names; they need no program.
     bool literal;
     GlobProgram program;
+    /// What stands between the wildcards: every path that matches has them all, in this order.
+    std::vector<std::string> pieces;
 
-    bool matches(std::string_view path) const { return literal ? path == text : program.matches(path); }
+    /// Does it match the path or one of its parents?
+    bool matches_any(const std::vector<std::string_view>& with_parents) const {
+        const std::string_view path = with_parents.back();
+        if (literal) {
+            return path.starts_with(text) && (path.size() == text.size() || path[text.size()] == '/');
+        }
+        // Looking for the pieces is many times cheaper than the program, and most patterns do not match most paths.
+        return has_pieces(path) && std::any_of(with_parents.begin(), with_parents.end(),
+                                               [this](std::string_view name) { return program.matches(name); });
+    }
+
+    bool has_pieces(std::string_view path) const {
+        std::size_t position = 0;
+        for (const std::string& piece : pieces) {
+            position = path.find(piece, position);
+            if (position == std::string_view::npos) {
+                return false;
+            }
+            position += piece.size();
+        }
+        return true;
+    }
 };
 
 std::vector<std::string> read_ignore_file(std::string_view text) {
@@ -98,7 +136,8 @@ IgnoreMatcher::IgnoreMatcher(const std::vector<std::string>& patterns) {
         std::string cleaned = clean_pattern(text);
         GlobProgram program(cleaned, DoubleStar::directories);
         const bool literal = !has_wildcard(cleaned);
-        patterns_.push_back({std::move(cleaned), exception, literal, std::move(program)});
+        std::vector<std::string> pieces = literal_pieces(cleaned);
+        patterns_.push_back({std::move(cleaned), exception, literal, std::move(program), std::move(pieces)});
         has_exceptions_ = has_exceptions_ || exception;
     }
 }
@@ -110,10 +149,7 @@ bool IgnoreMatcher::excluded(std::string_view path) const {
         with_parents.push_back(std::string_view(cleaned).substr(0, end));
     }
     with_parents.push_back(cleaned);
-    const auto decides = [&with_parents](const Pattern& pattern) {
-        return std::any_of(with_parents.begin(), with_parents.end(),
-                           [&pattern](std::string_view name) { return pattern.matches(name); });
-    };
+    const auto decides = [&with_parents](const Pattern& pattern) { return pattern.matches_any(with_parents); };
     const auto last = std::find_if(patterns_.rbegin(), patterns_.rend(), decides);
     return last != patterns_.rend() && !last->exception;
 }

@@ -15,7 +15,7 @@ declare -A packages=(
            ca-certificates busybox-static"
   [test]="catch2 python3 clang-format git"
   [peers]="docker-registry skopeo umoci crun mmdebstrap zstd uidmap"
-  [full]="clang clang-tidy libclang-rt-14-dev buildah e2fsprogs"
+  [full]="clang clang-tidy libclang-rt-14-dev buildah e2fsprogs libbenchmark-dev"
 )
 
 is_installed() {
