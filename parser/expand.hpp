@@ -42,7 +42,7 @@ struct ExpandMode {
 
 struct Expansion {
     std::string text;
-    /// Variables that were asked for and set, and asked for and unset without any default to stand in.
+    /// Variables that were asked for and set, and asked for and unset, whether a default stood in or not.
     std::set<std::string, std::less<>> matched;
     std::set<std::string, std::less<>> unmatched;
 };

@@ -1,8 +1,9 @@
-// The small languages inside arguments: mounts, ports, durations, sizes, modes, owners, signals, wildcards, and the
-// directives of files for other frontends.
+// The small languages inside arguments: mounts, ports, durations, sizes, modes, owners, signals, wildcards, names of
+// git repositories, and the directives of files for other frontends.
 #include "tests/fuzz/fuzz.hpp"
 
 #include "parser/ast.hpp"
+#include "parser/git_reference.hpp"
 #include "parser/glob.hpp"
 #include "parser/mount.hpp"
 #include "parser/values.hpp"
@@ -28,6 +29,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view text = imgbuild::fuzz::text_of(data, size);
     read_values(text);
     attempt([&] { parser::match_glob(text, "a/b.c"); });
+    attempt([&] {
+        const auto git = parser::parse_git_reference(text);
+        IMGBUILD_ASSERT(!git || text.contains('?') || !git->subdirectory.starts_with("../"));
+    });
     attempt([&] {
         const parser::WordExpander expander(parser::environment_of({{"a", "x"}}));
         parser::resolve_mount(parser::parse_mount_flag(text, {}), expander);

@@ -1,6 +1,7 @@
 // Properties that hold for any input: nothing crashes, every span lies inside the file, and reading what an
 // instruction says it was gives the same instruction again.
 
+#include "parser/print.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/parser/support.hpp"
 
@@ -39,6 +40,30 @@ std::uint32_t lines_in(const std::string& text) {
     return static_cast<std::uint32_t>(std::count(text.begin(), text.end(), '\n')) + 1;
 }
 
+/// All of a tree but its places.
+std::vector<std::string> facts_of(const Ast& ast) {
+    std::vector<std::string> facts = {std::string(1, ast.escape)};
+    for (const Directive& directive : ast.directives) {
+        facts.push_back("directive " + directive.name + " " + directive.value);
+    }
+    for (const Node& node : ast.nodes) {
+        facts.push_back("node " + node.keyword + " " + node.original());
+        facts.push_back("arguments " + std::string(node.arguments()));
+        for (const Flag& flag : node.flags) {
+            facts.push_back("flag " + flag.text);
+        }
+        for (const std::string& comment : node.previous_comment) {
+            facts.push_back("comment " + comment);
+        }
+        for (const Heredoc& heredoc : node.heredocs) {
+            facts.push_back("heredoc " + heredoc.name + (heredoc.expand ? " expand" : "") +
+                            (heredoc.strip_tabs ? " strip " : " ") + std::to_string(heredoc.fd));
+            facts.push_back(heredoc.content);
+        }
+    }
+    return facts;
+}
+
 }  // namespace
 
 TEST_CASE("any text is read without a crash and with spans inside of it") {
@@ -60,6 +85,27 @@ TEST_CASE("any text is read without a crash and with spans inside of it") {
             }
         }
     }
+}
+
+TEST_CASE("a tree that is printed reads as the same tree") {
+    const unsigned seed = 20261125;
+    CAPTURE(seed);
+    Generator generator(seed);
+    int compared = 0;
+    for (int i = 0; i < 10000; ++i) {
+        const Ast first = parse_ast({"Buildfile", generator.file()});
+        if (std::any_of(first.diagnostics.begin(), first.diagnostics.end(),
+                        [](const Diagnostic& d) { return d.severity == Severity::error; })) {
+            continue;
+        }
+        const std::string printed = print_ast(first);
+        CAPTURE(printed);
+        const Ast second = parse_ast({"Buildfile", printed});
+        REQUIRE(facts_of(second) == facts_of(first));
+        REQUIRE(print_ast(second) == printed);
+        ++compared;
+    }
+    CHECK(compared > 1500);
 }
 
 TEST_CASE("an instruction's text read again is the same instruction") {
