@@ -2,7 +2,9 @@
 
 #include "builder/context/open_context.hpp"
 #include "builder/export.hpp"
+#include "builder/frontend/syntax.hpp"
 #include "builder/image.hpp"
+#include "builder/lint/survey.hpp"
 #include "builder/node_runner.hpp"
 #include "builder/parallel.hpp"
 #include "builder/scheduler.hpp"
@@ -182,9 +184,32 @@ private:
 
 }  // namespace
 
+namespace {
+
+/// What checks find becomes warnings; "# check=error=true" makes it an error.
+void add_findings(const BuildRequest& request, const parser::BuildFile& file, Images& images, Lowered& lowered) {
+    const parser::IgnoreMatcher ignore = load_ignore_rules(request.context, request.file_path);
+    SurveyOptions options;
+    options.build = request.lower;
+    options.stages = SurveyOptions::Stages::needed;
+    options.ignore = &ignore;
+    options.image = [&images](const std::string& name, const Platform& platform) {
+        return std::optional(images.resolve(name, platform).config);
+    };
+    const Survey found = survey(file, options);
+    // The parser's own word on this is a finding by another name.
+    std::erase_if(lowered.warnings, [](const Diagnostic& d) { return d.code == "parse.empty-continuation"; });
+    for (const Finding& finding : found.findings) lowered.warnings.push_back(finding.diagnostic());
+    found.require_clean(file);
+}
+
+}  // namespace
+
 Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads, std::stop_token stop) {
     const parser::BuildFile file = parser::parse_file(request.file);
     file.require_valid();
+    if (auto foreign = find_foreign_frontend(file, request.lower))
+        throw ParseError(request.file, {std::move(*foreign)});
     // All names at once, before lowering asks for them one by one. A failure is remembered and told there, with its
     // place.
     const std::set<ImageRequest> needed = images_needed(file, request.lower);
@@ -198,9 +223,11 @@ Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads
             // Not swallowed: lower() asks for the name again and gets the same error, which then has the line.
         }
     });
-    return lower(file, request.lower, [&images](const std::string& name, const Platform& platform) {
+    Lowered lowered = lower(file, request.lower, [&images](const std::string& name, const Platform& platform) {
         return images.resolve(name, platform);
     });
+    add_findings(request, file, images, lowered);
+    return lowered;
 }
 
 BuildResult build(const BuildRequest& request, const Services& services, std::stop_token stop) {

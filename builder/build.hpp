@@ -85,7 +85,8 @@ struct BuildResult {
 
 BuildResult build(const BuildRequest& request, const Services& services, std::stop_token stop);
 
-/// The graph of the request's target, without carrying anything out. Images are resolved.
+/// The graph of the request's target, without carrying anything out. Images are resolved. What checks find in the file
+/// is among the warnings; throws Error "check.failed" if the file says that findings are errors.
 Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads, std::stop_token stop);
 
 }  // namespace imgbuild::builder

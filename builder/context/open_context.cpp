@@ -144,6 +144,15 @@ std::shared_ptr<const LocalTree> open_context(const std::string& path, const std
     });
 }
 
+parser::IgnoreMatcher load_ignore_rules(const std::string& path, const std::string& build_file) {
+    const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return {};
+    const auto ignore = find_ignore_file(util::RootedDir{util::Fd(fd)}, build_file);
+    if (!ignore) return {};
+    return in_context(fmt::format("reading {}", util::quote(ignore->name)),
+                      [&] { return parser::IgnoreMatcher(parser::read_ignore_file(ignore->text)); });
+}
+
 std::optional<std::int64_t> checkout_time(const std::string& path) {
     if (!is_checkout(path)) return std::nullopt;
     const auto commit = read_head_commit(path);

@@ -17,6 +17,9 @@ namespace imgbuild::builder {
 std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file,
                                               const std::string& store = {});
 
+/// The rules of that ignore file alone; none if there is no file, or no directory.
+parser::IgnoreMatcher load_ignore_rules(const std::string& path, const std::string& build_file);
+
 /// Seconds since 1970 of the commit that is checked out in `path` or above it. Nothing if there is no checkout or no
 /// commit. `git` is asked, by plumbing that runs no command from the repository's own config.
 /// Throws Error ("source.git") if there is a checkout and git cannot say.

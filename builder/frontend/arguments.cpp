@@ -37,7 +37,9 @@ bool is_proxy_argument(std::string_view name) {
 GlobalArguments::GlobalArguments(const parser::BuildFile& file, const LowerOptions& options) {
     put_platform(predefined_, "BUILD", options.build_platform);
     put_platform(predefined_, "TARGET", options.target_platform);
-    predefined_["TARGETSTAGE"] = options.target.empty() ? "default" : options.target;
+    const std::string last = file.stages.empty() ? std::string() : file.stages.back().name;
+    const std::string& target = options.target.empty() ? last : options.target;
+    predefined_["TARGETSTAGE"] = target.empty() ? "default" : target;
     for (const auto& pair : options.build_args) given_[pair.first] = pair.second;
     for (auto& pair : predefined_) {
         if (const auto value = given(pair.first)) pair.second = *value;
@@ -69,9 +71,9 @@ std::optional<std::string> GlobalArguments::inherited(std::string_view name) con
 }
 
 parser::Environment GlobalArguments::environment() const {
-    return [predefined = predefined_, declared = declared_](std::string_view name) {
-        if (auto value = look_up(declared, name)) return value;
-        return look_up(predefined, name);
+    return [this](std::string_view name) {
+        if (auto value = look_up(declared_, name)) return value;
+        return look_up(predefined_, name);
     };
 }
 

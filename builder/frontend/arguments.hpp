@@ -27,7 +27,7 @@ public:
     std::optional<std::string> given(std::string_view name) const;
     /// What `ARG NAME` without a default gets in a stage: given, declared above, or predefined.
     std::optional<std::string> inherited(std::string_view name) const;
-    /// For FROM lines.
+    /// For FROM lines. Refers to this object.
     parser::Environment environment() const;
     /// Proxy settings that were given: RUN finds them without a declaration, and no key has them.
     std::vector<std::pair<std::string, std::string>> proxies() const;

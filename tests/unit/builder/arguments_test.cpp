@@ -81,3 +81,12 @@ TEST_CASE("a malformed default is an error with its line") {
     CHECK(test::error_of([] { arguments_of("\nARG v=${a:?needed}\nFROM x\n"); }) ==
           test::Told{.code = "parse.required-variable", .line = 2});
 }
+
+TEST_CASE("TARGETSTAGE is the stage that is asked for, or the name of the last one") {
+    const std::string file = "FROM a AS one\nFROM a AS two\n";
+    CHECK(arguments_of(file).inherited("TARGETSTAGE") == "two");
+    CHECK(arguments_of(file + "FROM a\n").inherited("TARGETSTAGE") == "default");
+    LowerOptions options = test::plain_options();
+    options.target = "one";
+    CHECK(arguments_of(file, options).inherited("TARGETSTAGE") == "one");
+}

@@ -1,0 +1,75 @@
+#include "builder/lint/finding.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+namespace imgbuild::builder {
+namespace {
+
+/// A fix in bytes of the text.
+struct Change {
+    std::size_t begin;
+    std::size_t end;
+    std::string text;
+};
+
+std::vector<std::size_t> line_starts(const std::string& text) {
+    std::vector<std::size_t> starts = {0};
+    for (std::size_t newline = text.find('\n'); newline != std::string::npos; newline = text.find('\n', newline + 1)) {
+        starts.push_back(newline + 1);
+    }
+    return starts;
+}
+
+}  // namespace
+
+Diagnostic Finding::diagnostic() const {
+    const Rule& which = rule_of(rule);
+    return {Severity::warning, which.code(), std::string(which.name) + ": " + detail, hint, span};
+}
+
+void Findings::add(const CheckOptions& options, Finding finding) {
+    const Rule& rule = rule_of(finding.rule);
+    if (options.wants(rule) && (rule.origin == Rule::Origin::shared || own_rules_ == OwnRules::yes)) {
+        findings_.push_back(std::move(finding));
+    }
+}
+
+std::vector<Finding> Findings::take() {
+    std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
+        return std::pair(a.span.line, a.span.column) < std::pair(b.span.line, b.span.column);
+    });
+    return std::move(findings_);
+}
+
+std::string apply_fixes(const std::string& text, const std::vector<Finding>& findings) {
+    const std::vector<std::size_t> starts = line_starts(text);
+    const auto offset = [&](std::uint32_t line, std::uint32_t column) {
+        return line > starts.size() ? text.size() : std::min(starts[line - 1] + column - 1, text.size());
+    };
+    std::vector<Change> changes;
+    for (const Finding& finding : findings) {
+        std::vector<Change> wanted;
+        for (const Edit& edit : finding.fix) {
+            wanted.push_back({offset(edit.span.line, edit.span.column),
+                              offset(edit.span.end_line, edit.span.end_column), edit.text});
+        }
+        const bool free = std::none_of(wanted.begin(), wanted.end(), [&changes](const Change& change) {
+            return std::any_of(changes.begin(), changes.end(), [&change](const Change& other) {
+                return change.begin <= other.end && other.begin <= change.end;
+            });
+        });
+        if (free) {
+            changes.insert(changes.end(), wanted.begin(), wanted.end());
+        }
+    }
+    std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.begin > b.begin; });
+    std::string result = text;
+    for (const Change& change : changes) {
+        result.replace(change.begin, change.end - change.begin, change.text);
+    }
+    return result;
+}
+
+}  // namespace imgbuild::builder
