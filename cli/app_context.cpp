@@ -15,11 +15,17 @@ std::optional<std::string> AppContext::environment(const char* name) {
     return value;
 }
 
+std::string AppContext::store_root() const {
+    return root.empty() ? layers::Store::default_root(environment, uid_) : root;
+}
+
 layers::Store& AppContext::store() {
-    if (!store_) {
-        store_ = layers::Store::open(root.empty() ? layers::Store::default_root(environment, uid_) : root);
-    }
+    if (!store_) store_ = layers::Store::open(store_root());
     return *store_;
+}
+
+bool AppContext::has_store() const {
+    return store_ || ::access(store_root().c_str(), F_OK) == 0;
 }
 
 registry::RegistryClient& AppContext::registry() {

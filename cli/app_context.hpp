@@ -31,10 +31,14 @@ public:
     std::stop_token stop() const { return stop_; }
     /// Opened at the first call.
     layers::Store& store();
+    /// Is there a store already? store() makes one.
+    bool has_store() const;
     registry::RegistryClient& registry();
     static std::optional<std::string> environment(const char* name);
 
 private:
+    std::string store_root() const;
+
     std::stop_token stop_;
     /// The caller's; a worker has another one.
     uid_t uid_;

@@ -130,7 +130,7 @@ std::optional<std::int64_t> epoch(const std::string& flag) {
 }  // namespace
 
 // Of an option that takes one value the last one counts, as with docker: scripts append theirs.
-void add_build_options(CLI::App& command, BuildOptions& options) {
+void add_file_options(CLI::App& command, BuildOptions& options) {
     command.add_option("context", options.context, "Directory that COPY and ADD read from")->type_name("DIR");
     command
         .add_option("-f,--file", options.file,
@@ -141,9 +141,6 @@ void add_build_options(CLI::App& command, BuildOptions& options) {
     command.add_option("--build-arg", options.build_args, "Value of an ARG; without '=VALUE' from the environment")
         ->type_name("NAME[=VALUE]")
         ->allow_extra_args(false);
-    command.add_option("--label", options.labels, "Label of the image")
-        ->type_name("NAME=VALUE")
-        ->allow_extra_args(false);
     command.add_option("--platform", options.platforms, "Platform of the image, for example linux/amd64")
         ->allow_extra_args(false);
     command
@@ -152,12 +149,19 @@ void add_build_options(CLI::App& command, BuildOptions& options) {
             "Another directory or image by name: NAME=DIR, NAME=docker-image://REF, NAME=oci-layout://DIR[:TAG]")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
+    command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
+}
+
+void add_build_options(CLI::App& command, BuildOptions& options) {
+    add_file_options(command, options);
+    command.add_option("--label", options.labels, "Label of the image")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
     command
         .add_option("--source-date-epoch", options.source_date_epoch,
                     "Time of the image and bound of all times in it, seconds since 1970")
         ->type_name("SECONDS")
         ->take_last();
-    command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
 }
 
 builder::BuildRequest make_request(const BuildOptions& options) {

@@ -27,6 +27,9 @@ struct BuildOptions {
     bool pull = false;
 };
 
+/// The file, the context, and what decides which stages and names the file means.
+void add_file_options(CLI::App& command, BuildOptions& options);
+/// The same, and what else an image is made of.
 void add_build_options(CLI::App& command, BuildOptions& options);
 
 /// Reads the build file and makes the request that the options stand for. Throws UsageError, Error ("source.…").

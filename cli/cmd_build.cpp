@@ -1,4 +1,5 @@
 #include "cli/build_options.hpp"
+#include "cli/calls.hpp"
 #include "cli/commands.hpp"
 #include "cli/outputs.hpp"
 #include "cli/progress_json.hpp"
@@ -21,9 +22,12 @@ namespace {
 struct Options {
     BuildOptions build;
     std::vector<std::string> outputs;
+    std::string call;
     std::string progress = "auto";
     std::string iid_file;
     unsigned jobs = 16;
+    bool check = false;
+    bool list_targets = false;
     bool no_cache = false;
     bool push = false;
     bool quiet = false;
@@ -72,7 +76,9 @@ void require_folder_of(const std::string& path, std::string_view option) {
 }
 
 int run_build(const Options& options, AppContext& context) {
+    const Call call = parse_call(options.check ? "check" : options.list_targets ? "targets" : options.call);
     builder::BuildRequest request = make_request(options.build);
+    if (call.kind != Call::Kind::build) return run_call(call, request, AskFor::all_images, context);
     request.cache = options.no_cache ? builder::CacheUse::write : builder::CacheUse::read_and_write;
     request.jobs = options.jobs;
     add_outputs(options, request);
@@ -113,6 +119,11 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
         ->allow_extra_args(false);
     command->add_flag("--push", options->push, "Push to the registries of the image's names");
     command->add_flag("--no-cache", options->no_cache, "Run every step, whatever the cache has");
+    command->add_option("--call", options->call, "Answer a question instead of building: check, outline or targets")
+        ->type_name("WHAT[,format=json]")
+        ->take_last();
+    command->add_flag("--check", options->check, "Check the build file and build nothing, as --call=check");
+    command->add_flag("--list-targets", options->list_targets, "List the stages and build nothing, as --call=targets");
     command->add_option("--jobs", options->jobs, "Most steps at once")
         ->take_last()
         ->check(CLI::Range(1, 1024))

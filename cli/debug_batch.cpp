@@ -2,7 +2,9 @@
 
 #include <imgbuild/error.hpp>
 
+#include "builder/lint/line_rules.hpp"
 #include "cli/debug_shapes.hpp"
+#include "cli/exit_code.hpp"
 #include "parser/expand.hpp"
 #include "parser/file.hpp"
 #include "parser/ignore.hpp"
@@ -118,7 +120,11 @@ json answer_instr(const json& request) {
     if (const Diagnostic* error = first_error(file.diagnostics)) {
         return failure(*error, parser::parse_ast(*source));
     }
-    return file_shape(file);
+    json result = file_shape(file);
+    builder::Findings findings(builder::Findings::OwnRules::no);
+    builder::check_lines(file, {}, 0, findings);
+    result["lint"] = findings_shape(findings.take());
+    return result;
 }
 
 json answer_json(const json& request) {
@@ -211,8 +217,85 @@ json answer_gitref(const json& request) {
     return {{"result", git_reference_shape(text_of(request))}};
 }
 
-json answer_later(const json& request) {
-    return {{"error", fmt::format("not supported yet: {}", request.at("op").get<std::string>())}};
+/// Every base image of the data is the same one.
+std::optional<oci::ImageConfig> fixture_image(const std::string&, const Platform& platform) {
+    oci::ImageConfig config;
+    config.platform = platform;
+    config.config.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+    return config;
+}
+
+/// Options of the survey from the request's "attrs": "target", "platform", "build-arg:NAME".
+builder::LowerOptions build_options_of(const json& request) {
+    builder::LowerOptions options;
+    options.build_platform = Platform::host();
+    options.target_platform = options.build_platform;
+    const json attributes = request.value("attrs", json::object());
+    for (const auto& [name, value] : attributes.items()) {
+        static constexpr std::string_view kArgument = "build-arg:";
+        if (name.starts_with(kArgument)) {
+            options.build_args.emplace_back(name.substr(kArgument.size()), value.get<std::string>());
+        } else if (name == "target") {
+            options.target = value.get<std::string>();
+        } else if (name == "platform") {
+            options.target_platform = Platform::parse(value.get<std::string>());
+        }
+    }
+    return options;
+}
+
+/// A file with its survey, as the data looks at files: with the checks that it knows.
+struct Looked {
+    parser::BuildFile file;
+    builder::Survey survey;
+
+    std::optional<Diagnostic> error() const {
+        const Diagnostic* of_file = first_error(file.diagnostics);
+        return of_file != nullptr ? std::optional(*of_file) : survey.error;
+    }
+};
+
+Looked look_at(const json& request) {
+    const parser::IgnoreMatcher ignore(parser::read_ignore_file(request.value("dockerignore", std::string())));
+    builder::SurveyOptions options;
+    options.build = build_options_of(request);
+    options.ignore = &ignore;
+    options.image = fixture_image;
+    options.own_rules = builder::Findings::OwnRules::no;
+    Looked looked{parser::parse_file(std::make_shared<const SourceFile>(SourceFile{"-", text_of(request)})), {}};
+    looked.survey = builder::survey(looked.file, options);
+    return looked;
+}
+
+json answer_lint(const json& request) {
+    const Looked looked = look_at(request);
+    json result{{"warnings", findings_shape(looked.survey.findings)}};
+    try {
+        looked.survey.require_clean(looked.file);
+    } catch (const Error& error) {
+        result["error"] = error.message();
+    }
+    if (const std::optional<Diagnostic> error = looked.error()) {
+        result["error"] = message_of(*error);
+    }
+    return result;
+}
+
+json answer_outline(const json& request) {
+    const Looked looked = look_at(request);
+    if (const std::optional<Diagnostic> error = looked.error()) {
+        return {{"error", message_of(*error)}};
+    }
+    return {{"outline", outline_shape(looked.file, looked.survey)}};
+}
+
+json answer_targets(const json& request) {
+    const parser::BuildFile file =
+        parser::parse_file(std::make_shared<const SourceFile>(SourceFile{"-", text_of(request)}));
+    if (const Diagnostic* error = first_error(file.diagnostics)) {
+        return {{"error", message_of(*error)}};
+    }
+    return {{"targets", targets_shape(file)}};
 }
 
 struct Operation {
@@ -227,13 +310,13 @@ constexpr std::array<Operation, 16> kOperations = {{{"ast", answer_ast},
                                                     {"ignorefile", answer_ignorefile},
                                                     {"instr", answer_instr},
                                                     {"json", answer_json},
-                                                    {"lint", answer_later},
+                                                    {"lint", answer_lint},
                                                     {"match", answer_match},
-                                                    {"outline", answer_later},
+                                                    {"outline", answer_outline},
                                                     {"platform", answer_platform},
                                                     {"port", answer_port},
                                                     {"ref", answer_ref},
-                                                    {"targets", answer_later},
+                                                    {"targets", answer_targets},
                                                     {"word", answer_word},
                                                     {"words", answer_words}}};
 
@@ -267,6 +350,37 @@ json answer_line(std::string_view line) {
 }
 
 }  // namespace
+
+std::vector<std::string> debug_operations() {
+    std::vector<std::string> names;
+    for (const Operation& operation : kOperations) {
+        names.emplace_back(operation.name);
+    }
+    return names;
+}
+
+int run_debug_question(const DebugQuestion& question, std::ostream& out) {
+    json request{{"op", question.operation}, {"text", question.text},
+                 {"name", question.name},    {"escape", question.escape},
+                 {"mode", question.modes},   {"paths", question.paths},
+                 {"envs", json::object()},   {"dockerignore", question.ignore_file},
+                 {"attrs", json::object()}};
+    for (const auto& [name, value] : question.environment) {
+        request["envs"][name] = value;
+    }
+    for (const auto& [name, value] : question.attributes) {
+        request["attrs"][name] = value;
+    }
+    request["patterns"] = parser::read_ignore_file(question.text);
+    json result;
+    try {
+        result = answer(request);
+    } catch (const Error& error) {
+        result = {{"error", error.message()}};
+    }
+    out << result.dump(2, ' ', false, json::error_handler_t::replace) << '\n';
+    return result.contains("error") ? kUsage : kOk;
+}
 
 int run_debug_batch(std::istream& in, std::ostream& out) {
     std::string line;

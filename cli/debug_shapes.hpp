@@ -3,12 +3,14 @@
 
 #include <imgbuild/platform.hpp>
 
+#include "builder/lint/survey.hpp"
 #include "parser/ast.hpp"
 #include "parser/file.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <string_view>
+#include <vector>
 
 namespace imgbuild::cli {
 
@@ -16,6 +18,12 @@ namespace imgbuild::cli {
 nlohmann::json ast_shape(const parser::Ast& ast);
 /// {"meta_args", "stages"}
 nlohmann::json file_shape(const parser::BuildFile& file);
+/// [{"rule", "line", "lines", "detail"}, …]
+nlohmann::json findings_shape(const std::vector<builder::Finding>& findings);
+/// {"name", "description", "args", "secrets", "ssh"} of the survey's target
+nlohmann::json outline_shape(const parser::BuildFile& file, const builder::Survey& survey);
+/// [{"name", "description", "base", "platform", "line", "default"}, …]
+nlohmann::json targets_shape(const parser::BuildFile& file);
 /// [[2,2],[3,3]] for the lines 2 to 3.
 nlohmann::json lines_shape(Span span);
 

@@ -79,6 +79,9 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     add_push(app, context, chosen);
     add_export(app, context, chosen);
     add_run(app, context, chosen);
+    add_lint(app, context, chosen);
+    add_outline(app, context, chosen);
+    add_targets(app, context, chosen);
     add_debug(app, context, chosen);
     add_version(app, context, chosen);
 }

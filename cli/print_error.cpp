@@ -94,6 +94,22 @@ std::string render_excerpt(const SourceFile& file, const Span& span) {
     return out + "--------------------\n";
 }
 
+std::string render_line(const SourceFile& file, const Span& span) {
+    const std::vector<std::string_view> lines = util::split(file.text, '\n');
+    if (!span || span.line > lines.size()) return {};
+    std::string_view line = lines[span.line - 1];
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    std::string out = fmt::format("  {:4} | {}\n", span.line, printable(line));
+    if (span.column == 0 || span.column > line.size() || span.column > kWidest) return out;
+    // What goes on in the next lines is marked to the end of this one.
+    const std::size_t width = std::min(line.size(), kWidest);
+    const std::size_t begin = span.column - 1;
+    const std::size_t end =
+        span.line == span.end_line ? std::clamp<std::size_t>(span.end_column - 1, begin + 1, width) : width;
+    return out + fmt::format("       | {}{}\n", std::string(characters(line.substr(0, begin)), ' '),
+                             std::string(std::max<std::size_t>(1, characters(line.substr(begin, end - begin))), '^'));
+}
+
 std::string render_diagnostic(const Diagnostic& diagnostic, const SourceFile* file) {
     const bool is_error = diagnostic.severity == Severity::error;
     const std::string where = place(file, diagnostic.span);

@@ -16,4 +16,7 @@ std::string render_diagnostic(const Diagnostic& diagnostic, const SourceFile* fi
 /// line. Empty without a span.
 std::string render_excerpt(const SourceFile& file, const Span& span);
 
+/// The first line that `span` covers, with its number and carets: for lists of many findings. Empty without a span.
+std::string render_line(const SourceFile& file, const Span& span);
+
 }  // namespace imgbuild::cli

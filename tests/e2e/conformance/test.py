@@ -12,7 +12,8 @@ from expect import NoData, expect
 DATA = pathlib.Path(os.environ.get("IMGBUILD_CONFORMANCE", workspace.TOP.parent / "shared" / "conformance"))
 FLOOR = pathlib.Path(__file__).with_name("floor.json")
 BUILD_TOPICS = ("07-build", "08-build-buildah")
-TABLE_TOPICS = ("01-dockerfile-parse", "02-words", "03-instructions", "04-ignore", "05-reference", "06-platform")
+TABLE_TOPICS = ("01-dockerfile-parse", "02-words", "03-instructions", "04-ignore", "05-reference", "06-platform",
+                "09-realworld", "11-lint")
 
 
 def run_suite(ws, program, topics, *arguments):
@@ -40,7 +41,7 @@ def require_floor(counts):
 
 
 def test_tables(ws):
-    """Parsing, words, instructions, ignore rules and names: not fewer cases pass than before."""
+    """Parsing, words, instructions, ignore rules, names, real files and checks: not fewer cases pass than before."""
     require_floor(run_suite(ws, "tables.py", TABLE_TOPICS))
 
 

@@ -1,0 +1,76 @@
+#include "cli/check_file.hpp"
+
+#include "builder/context/open_context.hpp"
+#include "builder/frontend/syntax.hpp"
+#include "util/text.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+
+namespace imgbuild::cli {
+namespace {
+
+/// Looks into the store, but makes none where there is none: looking leaves no traces.
+std::optional<oci::ImageConfig> find_in_store(const std::string& name, const Platform& platform, AppContext& context) {
+    if (!context.has_store()) {
+        return std::nullopt;
+    }
+    const std::optional<layers::ImageRecord> record = context.store().find_image(Reference::parse(name).text());
+    if (!record) {
+        return std::nullopt;
+    }
+    oci::ImageConfig config = oci::parse_image_config(record->config);
+    return satisfies(config.platform, platform) ? std::optional(std::move(config)) : std::nullopt;
+}
+
+std::optional<oci::ImageConfig> resolve(builder::Images& images, const std::string& name, const Platform& platform) {
+    try {
+        return images.resolve(name, platform).config;
+    } catch (const Cancelled&) {
+        throw;
+    } catch (const Error&) {
+        // Whoever builds will be told. A check can do without, and says what it could not look at.
+        return std::nullopt;
+    }
+}
+
+}  // namespace
+
+std::vector<Diagnostic> CheckedFile::errors() const {
+    std::vector<Diagnostic> result;
+    std::copy_if(file.diagnostics.begin(), file.diagnostics.end(), std::back_inserter(result),
+                 [](const Diagnostic& d) { return d.severity == Severity::error; });
+    if (survey.error) {
+        result.push_back(*survey.error);
+    }
+    std::stable_sort(result.begin(), result.end(),
+                     [](const Diagnostic& a, const Diagnostic& b) { return a.span.line < b.span.line; });
+    return result;
+}
+
+CheckedFile check_build_file(const builder::BuildRequest& request, AskFor ask, AppContext& context) {
+    CheckedFile result{request.file, parser::parse_file(request.file), {}};
+    const parser::IgnoreMatcher ignore = builder::load_ignore_rules(request.context, request.file_path);
+    std::unique_ptr<builder::Images> images;
+    builder::SurveyOptions options;
+    options.build = request.lower;
+    options.ignore = &ignore;
+    options.image = [&](const std::string& name, const Platform& platform) -> std::optional<oci::ImageConfig> {
+        const bool is_layout = name.starts_with("oci-layout://");
+        if (ask == AskFor::local_images && !is_layout) {
+            return find_in_store(name, platform, context);
+        }
+        if (!images) {
+            images = std::make_unique<builder::Images>(context.store(), context.registry(),
+                                                       builder::ImagesOptions{.pull = request.pull}, context.stop());
+        }
+        return resolve(*images, name, platform);
+    };
+    result.survey = builder::survey(result.file, options);
+    if (auto foreign = builder::find_foreign_frontend(result.file, request.lower)) {
+        result.file.diagnostics.push_back(std::move(*foreign));
+    }
+    return result;
+}
+
+}  // namespace imgbuild::cli
