@@ -12,15 +12,21 @@ namespace {
 
 /// Looks into the store, but makes none where there is none: looking leaves no traces.
 std::optional<oci::ImageConfig> find_in_store(const std::string& name, const Platform& platform, AppContext& context) {
-    if (!context.has_store()) {
+    try {
+        if (!context.has_store()) {
+            return std::nullopt;
+        }
+        const std::optional<layers::ImageRecord> record = context.store().find_image(Reference::parse(name).text());
+        if (!record) {
+            return std::nullopt;
+        }
+        oci::ImageConfig config = oci::parse_image_config(record->config);
+        return satisfies(config.platform, platform) ? std::optional(std::move(config)) : std::nullopt;
+    } catch (const Error&) {
+        // A store that cannot be opened here (it is somebody else's, or there is no place for one) knows no image; the
+        // survey lists what was not known.
         return std::nullopt;
     }
-    const std::optional<layers::ImageRecord> record = context.store().find_image(Reference::parse(name).text());
-    if (!record) {
-        return std::nullopt;
-    }
-    oci::ImageConfig config = oci::parse_image_config(record->config);
-    return satisfies(config.platform, platform) ? std::optional(std::move(config)) : std::nullopt;
 }
 
 std::optional<oci::ImageConfig> resolve(builder::Images& images, const std::string& name, const Platform& platform) {
