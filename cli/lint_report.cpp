@@ -20,12 +20,12 @@ std::string counted(std::size_t count, std::string_view what) {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
-std::string entry(const CheckedFile& checked, std::string_view kind, const std::string& message,
-                  const std::string& name, const std::string& hint, const Span& span) {
+std::string entry(const CheckedFile& checked, const std::vector<std::string_view>& lines, std::string_view kind,
+                  const std::string& message, const std::string& name, const std::string& hint, const Span& span) {
     std::string out = span ? fmt::format("{}:{}:{}: ", checked.source->name, span.line, span.column)
                            : fmt::format("{}: ", checked.source->name);
     out += fmt::format("{}: {} [{}]\n", kind, message, name);
-    out += render_line(*checked.source, span);
+    out += render_line(lines, span);
     return hint.empty() ? out : out + fmt::format("  hint: {}\n", hint);
 }
 
@@ -70,12 +70,13 @@ std::string dump(const json& value) {
 
 std::string render_lint_text(const CheckedFile& checked) {
     const std::vector<Diagnostic> errors = checked.errors();
+    const std::vector<std::string_view> lines = util::split(checked.source->text, '\n');
     std::string out;
     for (const Diagnostic& error : errors) {
-        out += entry(checked, "error", error.message, error.code, error.hint, error.span);
+        out += entry(checked, lines, "error", error.message, error.code, error.hint, error.span);
     }
     for (const Finding& finding : checked.survey.findings) {
-        out += entry(checked, "warning", finding.detail, std::string(rule_of(finding.rule).name), finding.hint,
+        out += entry(checked, lines, "warning", finding.detail, std::string(rule_of(finding.rule).name), finding.hint,
                      finding.span);
     }
     const std::size_t mendable =

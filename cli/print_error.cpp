@@ -13,6 +13,8 @@ namespace {
 constexpr std::uint32_t kAround = 2;
 constexpr std::uint32_t kMostLines = 12;
 constexpr std::size_t kWidest = 200;
+// Beyond this many nobody reads; a file that is no build file at all has thousands.
+constexpr std::size_t kMostErrors = 50;
 
 // A byte within a character of UTF-8, which neither is one nor may be cut off from it.
 bool is_continuation(char c) {
@@ -94,8 +96,7 @@ std::string render_excerpt(const SourceFile& file, const Span& span) {
     return out + "--------------------\n";
 }
 
-std::string render_line(const SourceFile& file, const Span& span) {
-    const std::vector<std::string_view> lines = util::split(file.text, '\n');
+std::string render_line(const std::vector<std::string_view>& lines, const Span& span) {
     if (!span || span.line > lines.size()) return {};
     std::string_view line = lines[span.line - 1];
     if (line.ends_with('\r')) line.remove_suffix(1);
@@ -122,10 +123,18 @@ std::string render_diagnostic(const Diagnostic& diagnostic, const SourceFile* fi
 std::string render_error(const Error& error) {
     if (const auto* parse = dynamic_cast<const ParseError*>(&error)) {
         std::string out;
+        std::size_t shown = 0;
+        std::size_t left = 0;
         for (const Diagnostic& diagnostic : parse->diagnostics()) {
             if (diagnostic.severity != Severity::error) continue;
+            if (shown == kMostErrors) {
+                ++left;
+                continue;
+            }
+            ++shown;
             out += render_diagnostic(diagnostic, error.where() ? error.where()->file.get() : nullptr);
         }
+        if (left > 0) out += fmt::format("error: {} more\nhint: imgbuild lint lists all of them\n", left);
         return out;
     }
     std::string out;

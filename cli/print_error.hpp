@@ -5,6 +5,8 @@
 #include <imgbuild/error.hpp>
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace imgbuild::cli {
 
@@ -16,7 +18,8 @@ std::string render_diagnostic(const Diagnostic& diagnostic, const SourceFile* fi
 /// line. Empty without a span.
 std::string render_excerpt(const SourceFile& file, const Span& span);
 
-/// The first line that `span` covers, with its number and carets: for lists of many findings. Empty without a span.
-std::string render_line(const SourceFile& file, const Span& span);
+/// The first line that `span` covers, with its number and carets: for lists of many findings, so the caller splits the
+/// file once. Empty without a span.
+std::string render_line(const std::vector<std::string_view>& lines, const Span& span);
 
 }  // namespace imgbuild::cli

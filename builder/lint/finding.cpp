@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
+#include <map>
 #include <utility>
 
 namespace imgbuild::builder {
@@ -20,6 +22,13 @@ std::vector<std::size_t> line_starts(const std::string& text) {
         starts.push_back(newline + 1);
     }
     return starts;
+}
+
+/// The changes are in the order of the text and do not touch each other, so only its neighbours can be near.
+bool touches_another(const std::map<std::size_t, Change>& changes, const Change& change) {
+    const auto next = changes.lower_bound(change.begin);
+    return (next != changes.end() && next->second.begin <= change.end) ||
+           (next != changes.begin() && std::prev(next)->second.end >= change.begin);
 }
 
 }  // namespace
@@ -48,28 +57,28 @@ std::string apply_fixes(const std::string& text, const std::vector<Finding>& fin
     const auto offset = [&](std::uint32_t line, std::uint32_t column) {
         return line > starts.size() ? text.size() : std::min(starts[line - 1] + column - 1, text.size());
     };
-    std::vector<Change> changes;
+    std::map<std::size_t, Change> changes;
     for (const Finding& finding : findings) {
         std::vector<Change> wanted;
         for (const Edit& edit : finding.fix) {
             wanted.push_back({offset(edit.span.line, edit.span.column),
                               offset(edit.span.end_line, edit.span.end_column), edit.text});
         }
-        const bool free = std::none_of(wanted.begin(), wanted.end(), [&changes](const Change& change) {
-            return std::any_of(changes.begin(), changes.end(), [&change](const Change& other) {
-                return change.begin <= other.end && other.begin <= change.end;
-            });
-        });
-        if (free) {
-            changes.insert(changes.end(), wanted.begin(), wanted.end());
+        if (std::none_of(wanted.begin(), wanted.end(),
+                         [&changes](const Change& change) { return touches_another(changes, change); })) {
+            for (Change& change : wanted) {
+                changes.emplace(change.begin, std::move(change));
+            }
         }
     }
-    std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.begin > b.begin; });
-    std::string result = text;
-    for (const Change& change : changes) {
-        result.replace(change.begin, change.end - change.begin, change.text);
+    std::string result;
+    std::size_t copied = 0;
+    for (const auto& [begin, change] : changes) {
+        result.append(text, copied, begin - copied);
+        result += change.text;
+        copied = change.end;
     }
-    return result;
+    return result.append(text, copied);
 }
 
 }  // namespace imgbuild::builder

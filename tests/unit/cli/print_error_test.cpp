@@ -40,6 +40,14 @@ TEST_CASE("all errors of a build file are shown, each at its place, and no warni
           "--------------------\n");
 }
 
+TEST_CASE("of thousands of errors the first are shown and the others counted") {
+    const auto file = file_of("BOGUS\n");
+    const std::vector<Diagnostic> many(3000, diagnostic_of(Severity::error, "unknown instruction", {1, 1, 1, 6}));
+    const std::string text = render_error(ParseError(file, many));
+    CHECK(text.size() < 20000);
+    CHECK(text.ends_with("error: 2950 more\nhint: imgbuild lint lists all of them\n"));
+}
+
 TEST_CASE("a failed step shows the end of its output, all its lines, and where its log lies") {
     const auto file = file_of("FROM a\nRUN one && \\\n    two\nCMD x\n");
     StepFailed error({.code = "build.step-failed",
