@@ -3,7 +3,9 @@
 #include <imgbuild/error.hpp>
 
 #include "layers/failure.hpp"
-#include "layers/overlay_names.hpp"
+#include "layers/id_map.hpp"
+#include "layers/tree_inodes.hpp"
+#include "layers/tree_marks.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -73,7 +75,17 @@ struct Item {
     /// Of a file with several names; both zero otherwise.
     dev_t device = 0;
     ino_t inode = 0;
+    /// A device that is one in the tree, too.
+    bool real_node = false;
 };
+
+bool can_own(std::uint32_t id, bool is_mapped(std::uint32_t)) {
+    return id < kTreeIds && is_mapped(id);
+}
+
+bool is_device(const Entry& entry) {
+    return entry.type == EntryType::char_device || entry.type == EntryType::block_device;
+}
 
 class Scanner {
 public:
@@ -91,6 +103,7 @@ public:
         std::sort(items_.begin(), items_.end(),
                   [](const Item& a, const Item& b) { return compare_paths(a.entry.path, b.entry.path) < 0; });
         join_names();
+        replace_nodes();
         return finish();
     }
 
@@ -99,7 +112,7 @@ private:
         struct stat status {};
         util::check(::fstatat(upper_.fd(), "", &status, AT_EMPTY_PATH), "look at", "/");
         Item root{.entry = entry_of("", status)};
-        add_xattrs(fmt::format("/proc/self/fd/{}", upper_.fd()), root.entry);
+        add_xattrs(fmt::format("/proc/self/fd/{}", upper_.fd()), status, root.entry);
         const Entry* before = root_below();
         const util::Xattrs none;
         root.entry.implicit = root.entry.mode == (before != nullptr ? before->mode : kImplicitMode) &&
@@ -167,14 +180,20 @@ private:
 
     void describe(int directory, const std::string& name, const struct stat& status, Item& item) {
         Entry& entry = item.entry;
-        add_xattrs(fmt::format("/proc/self/fd/{}/{}", directory, name), entry);
+        item.real_node = is_device(entry);
+        const std::string file = fmt::format("/proc/self/fd/{}/{}", directory, name);
+        add_xattrs(file, status, entry);
         if (entry.type == EntryType::symlink) entry.link_target = read_link(directory, name, entry.path);
+        if (entry.type == EntryType::symlink || entry.type == EntryType::fifo) take_owner_below(entry);
         if (entry.type == EntryType::directory) return;  // its time comes after its contents
+        const bool written_to = is_device(entry) && !item.real_node && status.st_size > 0;
+        // A step wrote into what it took for the device; no other builder would have that.
+        if (written_to) util::check(::truncate(file.c_str(), 0), "empty", entry.path);
         if (status.st_nlink > 1) {
             item.device = status.st_dev;
             item.inode = status.st_ino;
         }
-        if (status.st_mtim.tv_sec != entry.mtime || status.st_mtim.tv_nsec != 0) {
+        if (written_to || status.st_mtim.tv_sec != entry.mtime || status.st_mtim.tv_nsec != 0) {
             clamp(directory, name, entry.mtime, entry.path);
         }
     }
@@ -197,22 +216,33 @@ private:
         sockets_.push_back(std::move(path));
     }
 
-    void add_xattrs(const std::string& file, Entry& entry) {
+    void add_xattrs(const std::string& file, const struct stat& status, Entry& entry) {
         const std::string names = list_names(file, names_buffer_, entry.path);
+        util::Xattrs held;
         for (const std::string_view listed : util::split(names, '\0')) {
             if (listed.empty() || written_by_host(listed)) continue;
             const std::string name(listed);
-            if (auto real = true_name(name)) {
-                entry.xattrs.emplace(std::move(*real), read_value(file, name.c_str(), entry.path));
-            } else {
-                take_private(file, name, entry);
+            auto real = true_name(name);
+            if (!real) {
+                take_private(file, name, status, entry);
+            } else if (!written_by_host(*real)) {
+                auto& to = is_held(name) ? held : entry.xattrs;
+                to.insert_or_assign(std::move(*real), read_value(file, name.c_str(), entry.path));
             }
         }
+        if (!held.empty()) entry.overridden = true;
+        // One that is there under its own name was set later than one that is held.
+        entry.xattrs.merge(held);
         normalise_capabilities(entry.xattrs);
     }
 
-    void take_private(const std::string& file, const std::string& name, Entry& entry) {
-        if (name == kOpaqueXattr) {
+    void take_private(const std::string& file, const std::string& name, const struct stat& status, Entry& entry) {
+        if (name == kDeviceMark) {
+            const bool stands = entry.type == EntryType::file;
+            if (stands && apply_device_mark(read_value(file, name.c_str(), entry.path), entry)) entry.overridden = true;
+        } else if (name == kOwnerMark) {
+            take_owner(file, status, entry);
+        } else if (name == kOpaqueXattr) {
             if (read_value(file, name.c_str(), entry.path) != "y") return;
             entry.opaque = hides_something(entry.path);
             if (entry.opaque) return;
@@ -224,6 +254,33 @@ private:
                          .hint = {},
                          .where = {}});
         }
+    }
+
+    void take_owner(const std::string& file, const struct stat& status, Entry& entry) {
+        const auto mark = OwnerMark::parse(read_value(file, kOwnerMark, entry.path));
+        const bool uid_holds = mark && mark->inode_uid == status.st_uid;
+        const bool gid_holds = mark && mark->inode_gid == status.st_gid;
+        if (uid_holds) entry.uid = mark->uid;
+        if (gid_holds) entry.gid = mark->gid;
+        entry.overridden = entry.overridden || uid_holds || gid_holds;
+        if (uid_holds && gid_holds) return;
+        // What does not hold any more must not hold again after yet another change.
+        if (!uid_holds && !gid_holds) {
+            util::check(::lremovexattr(file.c_str(), kOwnerMark), "remove the owner mark of", entry.path);
+            return;
+        }
+        const OwnerMark now{.uid = entry.uid, .gid = entry.gid, .inode_uid = status.st_uid, .inode_gid = status.st_gid};
+        const std::string text = now.text();
+        util::check(::lsetxattr(file.c_str(), kOwnerMark, text.data(), text.size(), 0), "mark", entry.path);
+    }
+
+    // Links and fifos take no marks, so one whose owner this user namespace does not know is told by its path.
+    void take_owner_below(Entry& entry) const {
+        const auto found = options_.below != nullptr ? options_.below->find(entry.path) : std::nullopt;
+        if (!found || found->entry->type != entry.type || !found->entry->overridden) return;
+        if (entry.uid == kStandInId && !can_own(found->entry->uid, is_mapped_uid)) entry.uid = found->entry->uid;
+        if (entry.gid == kStandInId && !can_own(found->entry->gid, is_mapped_gid)) entry.gid = found->entry->gid;
+        entry.overridden = entry.uid != kStandInId || entry.gid != kStandInId;
     }
 
     bool hides_something(const std::string& path) const {
@@ -241,6 +298,27 @@ private:
             if (first) continue;
             item.entry.type = EntryType::hardlink;
             item.entry.link_target = found->second->path;
+        }
+    }
+
+    // Only a step without a user namespace can have made nodes, so there are hardly ever any.
+    void replace_nodes() {
+        TreeInodes tree(upper_);
+        for (Item& item : items_) {
+            if (!item.real_node) continue;
+            Entry& entry = item.entry;
+            tree.remove(entry.path);
+            if (entry.type == EntryType::hardlink) {
+                tree.make_hardlink(entry.link_target, entry.path);
+            } else {
+                tree.make_node(entry);
+            }
+            entry.overridden = true;
+            const std::string parent(parent_path(entry.path));
+            const auto directory = std::lower_bound(
+                items_.begin(), items_.end(), parent,
+                [](const Item& other, const std::string& path) { return compare_paths(other.entry.path, path) < 0; });
+            tree.set_directory_time(directory->entry);
         }
     }
 
@@ -273,6 +351,12 @@ private:
 };
 
 }  // namespace
+
+void dress_upper(const util::RootedDir& upper, const ChainView& below) {
+    Entry root{.path = "", .type = EntryType::directory, .mode = kImplicitMode};
+    if (const auto found = below.find("")) root = *found->entry;
+    TreeInodes(upper).describe_directory(root);
+}
 
 ScanResult scan_upper(const util::RootedDir& upper, const ScanOptions& options) {
     return Scanner(upper, options).scan();

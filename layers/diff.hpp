@@ -27,9 +27,15 @@ struct ScanResult {
     std::vector<std::string> sockets;
 };
 
+/// Gives the empty directory `upper` the owner, mode and attributes of the root of `below`. To be called before it is
+/// mounted, since the root that a step sees is its upper directory. Throws IoError.
+void dress_upper(const util::RootedDir& upper, const ChainView& below);
+
 /// Walks `upper` (an overlay mounted with `userxattr`, now unmounted) and makes it a layer's tree: times are cut to
 /// whole seconds and to `layer_time`, in the tree as well, so that later steps see what pulled images will have.
 /// overlayfs's private attributes are left out, escaped names are unescaped, file capabilities become revision 2.
+/// What lower trees and the sandbox note on inodes that cannot be what they should (tree_marks.hpp) is what the layer
+/// gets; device nodes, which a step with more rights than usual can make, are replaced by files with such a note.
 /// Attributes that the host's security modules write by themselves (security.selinux, security.ima, security.evm) are
 /// left out. Whiteouts have `layer_time`. The root directory is implicit unless its mode, owner or attributes differ
 /// from below (0755, root, if `below` says nothing). Throws IoError; Error ("internal.overlay-feature") for

@@ -46,15 +46,17 @@ bool is_inside(std::string_view path, std::string_view directory) {
 }
 
 void normalise_capabilities(util::Xattrs& xattrs) {
-    // struct vfs_ns_cap_data: magic and flags (little-endian, revision in the top byte), two pairs of 32 bits, and in
-    // revision 3 the id of the namespace's root.
+    // struct vfs_cap_data: magic and flags (little-endian, revision in the top byte), then pairs of 32 bits (permitted
+    // and inheritable): one in revision 1, two in 2 and 3, which ends with the id of the namespace's root.
+    constexpr std::size_t kSizeV1 = 12;
     constexpr std::size_t kSizeV2 = 20;
     constexpr std::size_t kSizeV3 = 24;
     constexpr std::size_t kRevisionByte = 3;
     const auto found = xattrs.find("security.capability");
     if (found == xattrs.end()) return;
     std::string& value = found->second;
-    if (value.size() != kSizeV3 || value[kRevisionByte] != '\x03') return;
+    const bool old = value.size() == kSizeV1 && value[kRevisionByte] == '\x01';
+    if (!old && (value.size() != kSizeV3 || value[kRevisionByte] != '\x03')) return;
     value.resize(kSizeV2);
     value[kRevisionByte] = '\x02';
 }

@@ -74,7 +74,8 @@ std::string join_path(std::string_view directory, std::string_view name);
 /// Is `path` in `directory`, at any depth? Nothing is inside itself; everything else is inside "".
 bool is_inside(std::string_view path, std::string_view directory);
 
-/// File capabilities as revision 2: what a user namespace adds to them (revision 3) means nothing in an image.
+/// File capabilities as revision 2: what a user namespace adds to them (revision 3) means nothing in an image, and the
+/// kernel takes no new ones of revision 1.
 void normalise_capabilities(util::Xattrs& xattrs);
 
 }  // namespace imgbuild::layers

@@ -3,7 +3,7 @@
 #include <imgbuild/error.hpp>
 
 #include "layers/file_content.hpp"
-#include "layers/overlay_names.hpp"
+#include "layers/tree_marks.hpp"
 #include "util/assert.hpp"
 
 #include <fmt/format.h>
@@ -12,11 +12,11 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 namespace imgbuild::layers {
@@ -49,35 +49,84 @@ std::string proc_path(int directory, const std::string& name) {
     return fmt::format("/proc/self/fd/{}/{}", directory, name);
 }
 
-template <class Set>
-Stored set_all(const util::Xattrs& xattrs, const std::string& path, Set set) {
+// Sets an attribute of one certain file.
+using SetXattr = std::function<int(const char* name, const std::string& value)>;
+
+Stored set_all(const util::Xattrs& xattrs, const std::string& path, const SetXattr& set) {
     Stored out = Stored::fully;
     for (const auto& [name, value] : xattrs) {
-        if (set(stored_name(name).c_str(), value) == 0) continue;
+        const std::string stored = stored_name(name);
+        if (is_held(stored)) out = Stored::partly;
+        if (set(stored.c_str(), value) == 0) continue;
         if (!cannot_store(errno)) throw IoError("set an extended attribute of", path, errno);
         out = Stored::partly;
+        // For the case that a step copies the file. What has no room for it either is in the index alone.
+        const bool held = is_held(stored) || set(held_name(name).c_str(), value) == 0;
+        if (!held && !cannot_store(errno)) throw IoError("set an extended attribute of", path, errno);
     }
     return out;
 }
 
-Stored accepted(int result, const char* operation, const std::string& path) {
-    if (result == 0) return Stored::fully;
-    if (!cannot_store(errno)) throw IoError(operation, path, errno);
-    return Stored::partly;
+bool takes_marks(const Entry& entry) {
+    return entry.type != EntryType::symlink && entry.type != EntryType::fifo;
 }
 
-mode_t node_type(EntryType type) {
-    switch (type) {
-        case EntryType::fifo:
-            return S_IFIFO;
-        case EntryType::char_device:
-        case EntryType::whiteout:
-            return S_IFCHR;
-        case EntryType::block_device:
-            return S_IFBLK;
-        default:
-            std::unreachable();
+constexpr std::uint32_t kNoChange = 0xffffffff;
+
+bool change_owner(int directory, const char* name, std::uint32_t uid, std::uint32_t gid, const std::string& path) {
+    if (::fchownat(directory, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0) return true;
+    if (!cannot_store(errno)) throw IoError("set the owner of", path, errno);
+    return false;
+}
+
+// Owner and group one by one: the one may be known here and the other not.
+GivenOwner stand_in_owner(int directory, const char* name, const Entry& entry) {
+    for (const std::uint32_t uid : {entry.uid, kStandInId}) {
+        if (uid < kTreeIds && change_owner(directory, name, uid, kNoChange, entry.path)) break;
     }
+    for (const std::uint32_t gid : {entry.gid, kStandInId}) {
+        if (gid < kTreeIds && change_owner(directory, name, kNoChange, gid, entry.path)) break;
+    }
+    struct stat status {};
+    util::check(::fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), "look at", entry.path);
+    return {.stored = Stored::partly, .uid = status.st_uid, .gid = status.st_gid};
+}
+
+GivenOwner set_owner(int directory, const char* name, const Entry& entry) {
+    const bool known = entry.uid < kTreeIds && entry.gid < kTreeIds;
+    if (known && change_owner(directory, name, entry.uid, entry.gid, entry.path)) {
+        return {.stored = Stored::fully, .uid = entry.uid, .gid = entry.gid};
+    }
+    return stand_in_owner(directory, name, entry);
+}
+
+// A program must not run as somebody whom its file belongs to only for want of its owner.
+mode_t mode_under(const GivenOwner& owner, const Entry& entry) {
+    mode_t mode = entry.mode;
+    if (owner.stored == Stored::fully || entry.type == EntryType::directory) return mode;
+    if (owner.uid != entry.uid && owner.uid != kStandInId) mode &= ~static_cast<mode_t>(S_ISUID);
+    if (owner.gid != entry.gid && owner.gid != kStandInId) mode &= ~static_cast<mode_t>(S_ISGID);
+    return mode;
+}
+
+Stored set_marks(const GivenOwner& owner, const Entry& entry, const SetXattr& set) {
+    if (!takes_marks(entry)) return owner.stored;
+    const auto mark = [&](const char* name, const std::string& value) {
+        if (set(name, value) != 0 && !cannot_store(errno)) throw IoError("mark", entry.path, errno);
+    };
+    if (owner.stored == Stored::partly) {
+        const OwnerMark text{.uid = entry.uid, .gid = entry.gid, .inode_uid = owner.uid, .inode_gid = owner.gid};
+        mark(kOwnerMark, text.text());
+    }
+    const bool device = entry.type == EntryType::char_device || entry.type == EntryType::block_device;
+    if (device) mark(kDeviceMark, device_mark(entry));
+    return device ? Stored::partly : owner.stored;
+}
+
+SetXattr xattr_setter(int fd) {
+    return [fd](const char* name, const std::string& value) {
+        return ::fsetxattr(fd, name, value.data(), value.size(), 0);
+    };
 }
 
 }  // namespace
@@ -110,7 +159,7 @@ Stored TreeInodes::make_directory(const Entry& entry) {
 
 Stored TreeInodes::describe_directory(const Entry& entry) {
     const util::Fd fd = open_directory(entry.path, O_RDONLY);
-    Stored out = accepted(::fchown(fd.get(), entry.uid, entry.gid), "set the owner of", entry.path);
+    const GivenOwner owner = set_owner(fd.get(), "", entry);
     util::check(::fchmod(fd.get(), entry.mode), "set the mode of", entry.path);
     for (const auto& [name, value] : util::read_xattrs(fd.get(), entry.path)) {
         if (name == kOpaqueXattr || entry.xattrs.contains(true_name(name).value_or(""))) continue;
@@ -119,10 +168,9 @@ Stored TreeInodes::describe_directory(const Entry& entry) {
             throw IoError("remove an extended attribute of", entry.path, errno);
         }
     }
-    const Stored xattrs = set_all(entry.xattrs, entry.path, [&](const char* name, const std::string& value) {
-        return ::fsetxattr(fd.get(), name, value.data(), value.size(), 0);
-    });
-    return both(out, xattrs);
+    const SetXattr set = xattr_setter(fd.get());
+    const Stored marks = set_marks(owner, entry, set);
+    return both(marks, set_all(entry.xattrs, entry.path, set));
 }
 
 void TreeInodes::set_opaque(const Entry& directory) {
@@ -137,26 +185,12 @@ Stored TreeInodes::make_symlink(const Entry& entry) {
 }
 
 Stored TreeInodes::make_node(const Entry& entry) {
+    if (entry.type != EntryType::fifo && entry.type != EntryType::whiteout) return describe_file(create(entry), entry);
     const Name at = place(entry.path);
     const bool whiteout = entry.type == EntryType::whiteout;
-    const dev_t device = ::makedev(entry.dev_major, entry.dev_minor);
-    // A character device 0:0 that is no whiteout would be taken for one.
-    const bool looks_deleted = !whiteout && entry.type == EntryType::char_device && device == 0;
-    if (looks_deleted) return make_placeholder(entry);
-    const mode_t mode = node_type(entry.type) | (whiteout ? 0 : 0600);
-    if (::mknodat(at.directory, at.name.c_str(), mode, device) != 0) {
-        if (whiteout || errno != EPERM) throw IoError("make the node", entry.path, errno);
-        return make_placeholder(entry);
-    }
+    const mode_t mode = whiteout ? S_IFCHR : S_IFIFO | 0600;
+    util::check(::mknodat(at.directory, at.name.c_str(), mode, 0), "make the node", entry.path);
     return whiteout ? Stored::fully : describe_at(at, entry);
-}
-
-// An empty file stands for a device that we may not make, so that the name is there for later steps.
-Stored TreeInodes::make_placeholder(const Entry& entry) {
-    Entry file = entry;
-    file.xattrs.clear();
-    describe_file(create(file), file);
-    return Stored::partly;
 }
 
 void TreeInodes::make_hardlink(const std::string& file, const std::string& path) {
@@ -187,39 +221,47 @@ Stored TreeInodes::make_copy(const Entry& entry, int from) {
 // A change of owner clears set-id bits and capabilities, so the owner comes first; attributes after the mode,
 // since an ACL refines it; times at the very end.
 Stored TreeInodes::describe_file(const util::Fd& fd, const Entry& entry) {
-    Stored out = Stored::fully;
-    if (!owned_by_us(entry)) out = accepted(::fchown(fd.get(), entry.uid, entry.gid), "set the owner of", entry.path);
-    util::check(::fchmod(fd.get(), entry.mode), "set the mode of", entry.path);
-    const Stored xattrs = set_all(entry.xattrs, entry.path, [&](const char* name, const std::string& value) {
-        return ::fsetxattr(fd.get(), name, value.data(), value.size(), 0);
-    });
+    GivenOwner owner;
+    if (!owned_by_us(entry)) owner = set_owner(fd.get(), "", entry);
+    util::check(::fchmod(fd.get(), mode_under(owner, entry)), "set the mode of", entry.path);
+    const SetXattr set = xattr_setter(fd.get());
+    const Stored marks = set_marks(owner, entry, set);
+    const Stored xattrs = set_all(entry.xattrs, entry.path, set);
     const auto times = times_of(entry);
     util::check(::futimens(fd.get(), times.data()), "set the time of", entry.path);
-    return both(out, xattrs);
+    return both(marks, xattrs);
 }
 
 Stored TreeInodes::describe_again(const Entry& entry) {
     const Name at = place(entry.path);
     // What it has may be anybody's, so "ours" is no reason to leave it.
-    const Stored owner = accepted(::fchownat(at.directory, at.name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW),
-                                  "set the owner of", entry.path);
-    return both(owner, describe_at(at, entry));
+    const GivenOwner owner = set_owner(at.directory, at.name.c_str(), entry);
+    // What was noted before is about the owner that it had.
+    if (::lremovexattr(proc_path(at.directory, at.name).c_str(), kOwnerMark) != 0 && errno != ENODATA &&
+        !cannot_store(errno)) {
+        throw IoError("remove an extended attribute of", entry.path, errno);
+    }
+    return describe_owned(at, entry, owner);
 }
 
 Stored TreeInodes::describe_at(const Name& at, const Entry& entry) {
-    Stored out = Stored::fully;
-    if (!owned_by_us(entry)) {
-        out = accepted(::fchownat(at.directory, at.name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW),
-                       "set the owner of", entry.path);
-    }
+    GivenOwner owner;
+    if (!owned_by_us(entry)) owner = set_owner(at.directory, at.name.c_str(), entry);
+    return describe_owned(at, entry, owner);
+}
+
+Stored TreeInodes::describe_owned(const Name& at, const Entry& entry, const GivenOwner& owner) {
     if (entry.type != EntryType::symlink) {
-        util::check(::fchmodat(at.directory, at.name.c_str(), entry.mode, 0), "set the mode of", entry.path);
+        util::check(::fchmodat(at.directory, at.name.c_str(), mode_under(owner, entry), 0), "set the mode of",
+                    entry.path);
     }
-    if (!entry.xattrs.empty()) {
+    Stored out = owner.stored;
+    if (!entry.xattrs.empty() || out == Stored::partly) {
         const std::string path = proc_path(at.directory, at.name);
-        out = both(out, set_all(entry.xattrs, entry.path, [&](const char* name, const std::string& value) {
-                       return ::lsetxattr(path.c_str(), name, value.data(), value.size(), 0);
-                   }));
+        const SetXattr set = [&](const char* name, const std::string& value) {
+            return ::lsetxattr(path.c_str(), name, value.data(), value.size(), 0);
+        };
+        out = both(set_marks(owner, entry, set), set_all(entry.xattrs, entry.path, set));
     }
     if (entry.type != EntryType::directory) {
         const auto times = times_of(entry);

@@ -18,6 +18,13 @@ namespace imgbuild::layers {
 /// Whether an inode could take all of an entry's metadata.
 enum class Stored { fully, partly };
 
+/// The owner that an inode has got; another than its entry's if `partly`.
+struct GivenOwner {
+    Stored stored = Stored::fully;
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+};
+
 class TreeInodes {
 public:
     explicit TreeInodes(const util::RootedDir& tree) : tree_(tree.duplicate()) {}
@@ -28,7 +35,9 @@ public:
     Stored describe_directory(const Entry& entry);
     void set_opaque(const Entry& directory);
     Stored make_symlink(const Entry& entry);
-    /// Fifos, devices, and whiteouts.
+    /// Fifos, whiteouts, and what stands for devices: never a node. Where one can be made at all, a step that touches
+    /// it could not (overlayfs would have to make it again, without the rights), and on an overlay of the first user
+    /// namespace it would be this machine's device.
     Stored make_node(const Entry& entry);
     void make_hardlink(const std::string& file, const std::string& path);
     /// `content` must yield exactly `entry.size` bytes; null if the file is empty.
@@ -50,7 +59,7 @@ private:
     util::Fd create(const Entry& entry);
     Stored describe_file(const util::Fd& fd, const Entry& entry);
     Stored describe_at(const Name& at, const Entry& entry);
-    Stored make_placeholder(const Entry& entry);
+    Stored describe_owned(const Name& at, const Entry& entry, const GivenOwner& owner);
     void forget_parent() { parent_fd_.reset(); }
 
     util::RootedDir tree_;

@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/diff.hpp"
 #include "layers/tree_writer.hpp"
 
 #include <fmt/format.h>
@@ -71,17 +72,6 @@ void write_scaffold(const std::vector<MissingPoint>& points, const layers::Chain
     static_cast<void>(writer.finish());
 }
 
-// The step's "/" is the upper directory itself.
-void dress_root(const std::string& upper, const layers::ChainView& view) {
-    const auto root = view.size() > 0 ? view.find("") : std::nullopt;
-    const std::uint32_t mode = root && !root->entry->implicit ? root->entry->mode : layers::kImplicitMode;
-    const std::uint32_t uid = root ? root->entry->uid : 0;
-    const std::uint32_t gid = root ? root->entry->gid : 0;
-    const util::Fd fd = util::open_path(upper, O_RDONLY | O_DIRECTORY);
-    util::check(::fchown(fd.get(), uid, gid), "set the owner of", upper);
-    util::check(::fchmod(fd.get(), mode), "set the mode of", upper);
-}
-
 }  // namespace
 
 StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox::StepSpec& spec, LayerForms& forms,
@@ -111,7 +101,8 @@ StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox:
     }
     spec.upper = changes_.tree();
     spec.work = changes_.work();
-    dress_root(spec.upper, view);
+    // The step's "/" is the upper directory itself.
+    layers::dress_upper(util::RootedDir::open(spec.upper), view);
 }
 
 }  // namespace imgbuild::builder

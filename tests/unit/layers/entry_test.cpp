@@ -31,6 +31,14 @@ TEST_CASE("file capabilities of a user namespace become those of an image") {
     CHECK(xattrs["security.capability"] == std::string("\x01\x00\x00\x02", 4) + std::string(16, 'c'));
 }
 
+TEST_CASE("file capabilities of revision 1, which no kernel takes any more, become those of revision 2") {
+    imgbuild::util::Xattrs xattrs;
+    xattrs["security.capability"] = std::string("\x01\x00\x00\x01", 4) + std::string(8, 'c');
+    normalise_capabilities(xattrs);
+    CHECK(xattrs["security.capability"] ==
+          std::string("\x01\x00\x00\x02", 4) + std::string(8, 'c') + std::string(8, '\0'));
+}
+
 TEST_CASE("file capabilities of revision 2 stay as they are") {
     imgbuild::util::Xattrs xattrs;
     const std::string value = std::string("\x01\x00\x00\x02", 4) + std::string(16, 'c');

@@ -2,7 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
-#include "layers/overlay_names.hpp"
+#include "layers/tree_marks.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/layers/layer_maker.hpp"
 
