@@ -8,11 +8,13 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <memory>
 
 #include "util/fd.hpp"
@@ -59,6 +61,11 @@ scmp_arg_cmp masked_equal(std::uint64_t mask, std::uint64_t value) {
     return {.arg = 0, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
 }
 
+/// Argument `index` is the mode of a device node.
+scmp_arg_cmp device_mode(unsigned index, std::uint64_t type) {
+    return {.arg = index, .op = SCMP_CMP_MASKED_EQ, .datum_a = S_IFMT, .datum_b = type};
+}
+
 scmp_arg_cmp equal(std::uint64_t value) {
     return {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = value, .datum_b = 0};
 }
@@ -88,6 +95,14 @@ public:
         const int number = seccomp_syscall_resolve_name(name);
         check(seccomp_rule_add_array(context_.get(), SCMP_ACT_ERRNO(static_cast<std::uint32_t>(error)), number, 1,
                                      &condition),
+              name);
+    }
+
+    /// PID 1 of the step answers (init/notify.hpp). Without conditions: always.
+    void ask(const char* name, std::initializer_list<scmp_arg_cmp> conditions) {
+        const int number = seccomp_syscall_resolve_name(name);
+        check(seccomp_rule_add_array(context_.get(), SCMP_ACT_NOTIFY, number, static_cast<unsigned>(conditions.size()),
+                                     conditions.begin()),
               name);
     }
 
@@ -149,6 +164,17 @@ void refuse_personalities(Filter& filter) {
     }
 }
 
+/// What a user namespace cannot do, or not to every file system, or what must not be done behind our back.
+void ask_for_devices_and_attributes(Filter& filter) {
+    for (const std::uint64_t type : {std::uint64_t{S_IFCHR}, std::uint64_t{S_IFBLK}}) {
+        filter.ask("mknod", {device_mode(1, type)});
+        filter.ask("mknodat", {device_mode(2, type)});
+    }
+    for (const char* name : {"setxattr", "lsetxattr", "fsetxattr"}) filter.ask(name, {});
+    // Programs fall back to those three.
+    filter.refuse("setxattrat", ENOSYS);
+}
+
 }  // namespace
 
 std::string compile_default_filter() {
@@ -160,6 +186,7 @@ std::string compile_default_filter() {
     }
     filter.refuse_if("socket", EPERM, equal(kAddressFamilyVsock));
     refuse_personalities(filter);
+    ask_for_devices_and_attributes(filter);
     return limit_numbers(filter.compile());
 }
 

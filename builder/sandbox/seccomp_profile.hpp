@@ -11,7 +11,8 @@ namespace imgbuild::sandbox {
 /// It shuts what docker's default shuts for a container without further capabilities: other namespaces, mounts,
 /// modules, kexec, bpf, perf, keys, clocks, swap, io_uring, userfaultfd … fail with EPERM (clone3 with ENOSYS, so that
 /// libraries fall back to clone, whose flags a filter can see), and so does everything newer than this libseccomp
-/// knows, with ENOSYS.
+/// knows, with ENOSYS. Making device nodes and setting extended attributes is left to PID 1 of the step, which has to
+/// listen (init/notify.hpp).
 std::string compile_default_filter();
 
 }  // namespace imgbuild::sandbox

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -15,6 +13,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+
+#include "builder/sandbox/init/notify.hpp"
 
 namespace imgbuild::sandbox::init {
 namespace {
@@ -122,13 +122,7 @@ void carry_out(State& state, const op::ChangeDirectory<Viewed>& operation) {
 }
 
 void carry_out(State& state, const op::InstallFilter<Viewed>& operation) {
-    sock_fprog program{};
-    program.len = static_cast<unsigned short>(operation.program.size / sizeof(sock_filter));
-    // The kernel copies the instructions, so their alignment does not matter.
-    const void* instructions = operation.program.data;
-    program.filter = static_cast<sock_filter*>(const_cast<void*>(instructions));
-    check(state, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "install seccomp filter",
-          operation.profile.data);
+    install_filter(state, operation.profile.data, operation.program);
 }
 
 void carry_out(State& state, const op::BoundCapabilities<Viewed>& operation) {

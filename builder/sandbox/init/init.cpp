@@ -37,6 +37,7 @@
 
 #include "builder/sandbox/init/command.hpp"
 #include "builder/sandbox/init/mounts.hpp"
+#include "builder/sandbox/init/notify.hpp"
 #include "builder/sandbox/init/state.hpp"
 
 namespace imgbuild::sandbox::init {
@@ -132,6 +133,7 @@ void carry_out(State& state, const op::RaiseLoopback<Viewed>&) {
 }
 
 void carry_out(State& state, const op::StartCommand<Viewed>&) {
+    make_listener_sockets(state);
     const int pid = check(state, fork(), "start", "the command's process");
     if (pid != 0) supervise(state, pid);
     prepare_command(state);

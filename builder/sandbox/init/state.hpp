@@ -20,6 +20,8 @@ struct State {
     /// What CloneBind holds.
     int binds[op::kMaxBinds]{};
     unsigned bind_count = 0;
+    /// By which the filter's listener goes from the command's process ([1]) to PID 1 ([0]); see notify.hpp.
+    int listener_sockets[2]{-1, -1};
     /// What the command may keep, see BoundCapabilities.
     std::uint64_t capabilities = 0;
 };

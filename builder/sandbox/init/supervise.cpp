@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "builder/sandbox/init/command.hpp"
+#include "builder/sandbox/init/notify.hpp"
 
 namespace imgbuild::sandbox::init {
 namespace {
@@ -44,16 +45,20 @@ void supervise(State& state, pid_t command) {
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     const int signals = check(state, signalfd(-1, &children, SFD_CLOEXEC), "make", "a signal descriptor");
-    pollfd watched[] = {{signals, POLLIN, 0}, {wire::kLifelineFd, POLLIN, 0}};
+    close(state.listener_sockets[1]);
+    Notifications notifications(state);
     while (true) {
+        pollfd watched[] = {
+            {signals, POLLIN, 0}, {wire::kLifelineFd, POLLIN, 0}, {notifications.descriptor(), POLLIN, 0}};
         // A child that ended before the descriptor was made left its signal pending, so none is missed.
-        if (poll(watched, 2, -1) < 0) continue;
+        if (poll(watched, 3, -1) < 0) continue;
         if (watched[0].revents != 0) {
             signalfd_siginfo ignored;
             check(state, read(signals, &ignored, sizeof(ignored)), "read", "the signal descriptor");
             reap(command);
         }
         if (watched[1].revents != 0) obey(command);
+        if (watched[2].revents != 0) notifications.handle();
     }
 }
 
