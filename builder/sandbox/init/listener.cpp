@@ -1,6 +1,7 @@
 // How the filter gets installed and its listener to PID 1.
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -96,8 +97,14 @@ void install_filter(State& state, const char* name, wire::Text bytes) {
     close(fd);
 }
 
-void Notifications::handle() {
-    if (listener_ >= 0) return answer();
+void Notifications::handle(short events) {
+    if (listener_ >= 0 && (events & POLLIN) != 0) return answer();
+    if (listener_ >= 0) {
+        // No process has the filter any more. It would be said again and again until the last is reaped.
+        close(listener_);
+        listener_ = -1;
+        return;
+    }
     listener_ = receive_descriptor(socket_);
     close(socket_);
     socket_ = -1;

@@ -33,8 +33,8 @@ public:
     explicit Notifications(const State& state) : socket_(state.listener_sockets[0]) {}
     /// Where something may come from: the socket, then the listener; -1 if nothing will.
     int descriptor() const { return listener_ >= 0 ? listener_ : socket_; }
-    /// To be called when poll() says something of descriptor(). Does not wait.
-    void handle();
+    /// To be called with what poll() says of descriptor(), if that is something. Does not wait.
+    void handle(short events);
 
 private:
     void answer();

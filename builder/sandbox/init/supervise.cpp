@@ -58,7 +58,7 @@ void supervise(State& state, pid_t command) {
             reap(command);
         }
         if (watched[1].revents != 0) obey(command);
-        if (watched[2].revents != 0) notifications.handle();
+        if (watched[2].revents != 0) notifications.handle(watched[2].revents);
     }
 }
 
