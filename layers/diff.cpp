@@ -27,6 +27,7 @@ namespace imgbuild::layers {
 namespace {
 
 constexpr std::size_t kMaxPathBytes = 4095;
+constexpr std::uint32_t kUnchanged = 0xffffffff;
 
 bool written_by_host(std::string_view xattr) {
     return xattr == "security.selinux" || xattr == "security.ima" || xattr == "security.evm";
@@ -184,7 +185,7 @@ private:
         const std::string file = fmt::format("/proc/self/fd/{}/{}", directory, name);
         add_xattrs(file, status, entry);
         if (entry.type == EntryType::symlink) entry.link_target = read_link(directory, name, entry.path);
-        if (entry.type == EntryType::symlink || entry.type == EntryType::fifo) take_owner_below(entry);
+        if (entry.type == EntryType::symlink || entry.type == EntryType::fifo) take_unknown_owner(entry);
         if (entry.type == EntryType::directory) return;  // its time comes after its contents
         const bool written_to = is_device(entry) && !item.real_node && status.st_size > 0;
         // A step wrote into what it took for the device; no other builder would have that.
@@ -274,13 +275,26 @@ private:
         util::check(::lsetxattr(file.c_str(), kOwnerMark, text.data(), text.size(), 0), "mark", entry.path);
     }
 
-    // Links and fifos take no marks, so one whose owner this user namespace does not know is told by its path.
-    void take_owner_below(Entry& entry) const {
+    // Links and fifos take no marks. What a step did to such a one is told by the sandbox; for one that was so before
+    // the step, the layers below are asked by its path.
+    void take_unknown_owner(Entry& entry) const {
+        const auto given = options_.given_away.find(entry.path);
         const auto found = options_.below != nullptr ? options_.below->find(entry.path) : std::nullopt;
-        if (!found || found->entry->type != entry.type || !found->entry->overridden) return;
-        if (entry.uid == kStandInId && !can_own(found->entry->uid, is_mapped_uid)) entry.uid = found->entry->uid;
-        if (entry.gid == kStandInId && !can_own(found->entry->gid, is_mapped_gid)) entry.gid = found->entry->gid;
-        entry.overridden = entry.uid != kStandInId || entry.gid != kStandInId;
+        const bool same = found && found->entry->type == entry.type && found->entry->overridden;
+        const auto take = [&](std::uint32_t& id, std::uint32_t wanted, bool is_mapped(std::uint32_t)) {
+            // Another owner than the stand-in is a newer one.
+            if (id != kStandInId || can_own(wanted, is_mapped)) return;
+            id = wanted;
+            entry.overridden = true;
+        };
+        if (given != options_.given_away.end()) {
+            const auto& [uid, gid] = given->second;
+            if (uid != kUnchanged) take(entry.uid, uid, is_mapped_uid);
+            if (gid != kUnchanged) take(entry.gid, gid, is_mapped_gid);
+        }
+        if (!same) return;
+        take(entry.uid, found->entry->uid, is_mapped_uid);
+        take(entry.gid, found->entry->gid, is_mapped_gid);
     }
 
     bool hides_something(const std::string& path) const {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "layers/chain_view.hpp"
@@ -18,6 +20,9 @@ struct ScanOptions {
     /// What the upper directory was mounted on, if known. overlayfs marks directories opaque that hide nothing; with
     /// this, such marks are dropped. It also tells whether the step changed the root directory itself.
     const ChainView* below = nullptr;
+    /// Links and fifos that the step gave to users (first) or groups that this user namespace does not have, by path;
+    /// all ones: to nobody else than it belongs to.
+    std::map<std::string, std::pair<std::uint32_t, std::uint32_t>> given_away;
     std::stop_token stop;
 };
 

@@ -95,8 +95,9 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, sandbox::Sand
              .where = {}},
             result.exit_code, log.tail(), log.path());
     }
-    const layers::ScanResult changes = layers::scan_upper(util::RootedDir::open(root.upper()),
-                                                          {.layer_time = time, .below = &view, .stop = work.stop});
+    layers::ScanOptions options{.layer_time = time, .below = &view, .given_away = {}, .stop = work.stop};
+    for (const auto& [path, owner] : result.given_away) options.given_away[path] = {owner.uid, owner.gid};
+    const layers::ScanResult changes = layers::scan_upper(util::RootedDir::open(root.upper()), options);
     for (const std::string& socket : changes.sockets) {
         work.progress.report(event::Warning{
             .diagnostic = {.severity = Severity::warning,

@@ -163,8 +163,20 @@ bool RunningStep::receive() {
         case wire::MessageKind::ended:
             ended_ = message.value;
             break;
+        case wire::MessageKind::owner:
+            remember_owner(message);
+            break;
     }
     return true;
+}
+
+void RunningStep::remember_owner(const wire::Message& message) {
+    std::string_view path(message.path);
+    path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+    GivenAway& owner = given_away_[std::string(path)];
+    const auto gid = static_cast<std::uint32_t>(message.value);
+    if (message.operation != GivenAway().uid) owner.uid = message.operation;
+    if (gid != GivenAway().gid) owner.gid = gid;
 }
 
 /// Until PID 1 has ended, and with it every process of the step. The pipes may outlive it, as a step can hand them to
@@ -232,6 +244,7 @@ StepResult RunningStep::finish(const SandboxPlan& plan, bool stopped) {
     result.peak_rss = static_cast<std::uint64_t>(end.usage.ru_maxrss) * 1024;
     result.user_time = time(end.usage.ru_utime);
     result.system_time = time(end.usage.ru_stime);
+    result.given_away = std::move(given_away_);
     return result;
 }
 

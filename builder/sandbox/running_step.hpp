@@ -4,8 +4,10 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <stop_token>
+#include <string>
 
 #include "builder/sandbox/plan.hpp"
 #include "builder/sandbox/sandbox.hpp"
@@ -46,6 +48,7 @@ private:
     int time_left();
     void ask_to_end(std::chrono::milliseconds grace);
     bool receive();
+    void remember_owner(const wire::Message& message);
     void kill() noexcept;
     StepResult finish(const SandboxPlan& plan, bool stopped);
 
@@ -59,6 +62,7 @@ private:
     util::Fd init_;
     std::optional<wire::Message> failure_;
     std::optional<int> ended_;
+    std::map<std::string, GivenAway> given_away_;
     std::optional<Clock::time_point> deadline_;
 };
 

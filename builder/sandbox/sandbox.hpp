@@ -26,8 +26,10 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
+#include <string>
 #include <string_view>
 
 #include "builder/sandbox/host_facts.hpp"
@@ -45,6 +47,14 @@ public:
     virtual void output(Stream stream, std::string_view bytes) = 0;
 };
 
+/// Who a link or fifo of the step was given to, where neither the ids can be had nor a note be left on it
+/// (layers/tree_marks.hpp). All ones: not changed.
+struct GivenAway {
+    std::uint32_t uid = 0xffffffff;
+    std::uint32_t gid = 0xffffffff;
+    friend bool operator==(const GivenAway&, const GivenAway&) = default;
+};
+
 struct StepResult {
     /// 0 to 255; 128 + signal if a signal ended the command, as shells say it.
     int exit_code = 0;
@@ -55,6 +65,8 @@ struct StepResult {
     /// Of all processes of the step.
     std::chrono::microseconds user_time{0};
     std::chrono::microseconds system_time{0};
+    /// By path, without a leading "/".
+    std::map<std::string, GivenAway> given_away;
 
     bool succeeded() const { return exit_code == 0; }
     friend bool operator==(const StepResult&, const StepResult&) = default;

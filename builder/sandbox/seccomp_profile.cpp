@@ -11,13 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <map>
 #include <memory>
+#include <vector>
 
 #include "util/fd.hpp"
+#include "util/files.hpp"
+#include "util/text.hpp"
 
 #include <fmt/core.h>
 
@@ -46,6 +51,8 @@ constexpr const char* kRefused[] = {
 constexpr std::uint64_t kNamespaceFlags =
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 constexpr int kAddressFamilyVsock = 40;
+/// As layers/tree_marks.hpp has it.
+constexpr std::uint64_t kFirstUnshifted = 0x7fff0000;
 constexpr std::size_t kMaxProgram = std::size_t{64} << 10U;
 
 void check(int result, const char* what) {
@@ -175,6 +182,42 @@ void ask_for_devices_and_attributes(Filter& filter) {
     filter.refuse("setxattrat", ENOSYS);
 }
 
+/// The first id that the worker's user namespace does not have, or root's shifted steps do not.
+std::uint64_t first_unknown_id(const std::string& path) {
+    constexpr std::size_t kMaxMap = std::size_t{64} << 10U;
+    std::map<std::uint64_t, std::uint64_t> ranges;
+    const std::string map = util::read_file(path, kMaxMap);
+    for (const std::string_view line : util::split(map, '\n')) {
+        std::vector<std::uint64_t> numbers;
+        for (const std::string_view word : util::split(line, ' ')) {
+            if (const auto number = util::parse_number(word)) numbers.push_back(*number);
+        }
+        if (numbers.size() == 3) ranges[numbers[0]] = numbers[2];
+    }
+    std::uint64_t next = 0;
+    for (const auto& [first, count] : ranges) {
+        if (first != next) break;
+        next += count;
+    }
+    return std::min<std::uint64_t>(next, kFirstUnshifted);
+}
+
+/// PID 1 knows better which ids there are, and lets the kernel go on with those. "No change" is all ones and so among
+/// the asked; that is chgrp, which is not used by the thousands.
+void ask_for_unknown_owners(Filter& filter) {
+    const std::uint64_t uid = first_unknown_id("/proc/self/uid_map");
+    const std::uint64_t gid = first_unknown_id("/proc/self/gid_map");
+    const auto at_least = [](unsigned index, std::uint64_t id) {
+        return scmp_arg_cmp{.arg = index, .op = SCMP_CMP_GE, .datum_a = id, .datum_b = 0};
+    };
+    for (const char* name : {"chown", "lchown", "fchown", "chown32", "lchown32", "fchown32"}) {
+        filter.ask(name, {at_least(1, uid)});
+        filter.ask(name, {at_least(2, gid)});
+    }
+    filter.ask("fchownat", {at_least(2, uid)});
+    filter.ask("fchownat", {at_least(3, gid)});
+}
+
 }  // namespace
 
 std::string compile_default_filter() {
@@ -187,6 +230,7 @@ std::string compile_default_filter() {
     filter.refuse_if("socket", EPERM, equal(kAddressFamilyVsock));
     refuse_personalities(filter);
     ask_for_devices_and_attributes(filter);
+    ask_for_unknown_owners(filter);
     return limit_numbers(filter.compile());
 }
 

@@ -36,6 +36,9 @@ enum class MessageKind : std::uint32_t {
     failed = 2,
     /// `value`: the command's status as from waitpid().
     ended = 3,
+    /// The link or fifo `path` belongs to `operation` (user) and `value` (group), which the step's user namespace does
+    /// not have; all ones: as before.
+    owner = 4,
 };
 
 struct Message {

@@ -3,14 +3,9 @@
 
 #include <linux/seccomp.h>
 
-namespace imgbuild::sandbox::init {
+#include "builder/sandbox/init/desk.hpp"
 
-struct Answer {
-    /// Zero: done.
-    int error = 0;
-    /// The kernel carries the call out as if nobody had asked, with the caller's rights and memory as they are then.
-    bool goes_on = false;
-};
+namespace imgbuild::sandbox::init {
 
 /// Carries the call out, or refuses it. `listener` tells whether the caller still waits.
 Answer answer_call(int listener, const seccomp_notif& question);

@@ -13,6 +13,10 @@
 //                                  capabilities: where the file system has no room for them they become a note.
 //                                  For everybody else it is done in his place, since he could change the name between
 //                                  our look and the kernel's, and may not write our notes.
+//   chown, lchown, fchown, fchownat  to ids that this user namespace does not have (a plain user's has 65537, mostly):
+//   the
+//                                  file goes to nobody, with a note of the true owner. Links and fifos carry no notes;
+//                                  the worker gets a message about those.
 //
 // What is refused and would have worked for root of a machine is told in the step's output, with the path.
 #pragma once

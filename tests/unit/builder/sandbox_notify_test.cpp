@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "tests/support/catch.hpp"
@@ -48,6 +49,13 @@ public:
         const auto xattrs = util::read_xattrs(fd.get(), name);
         const auto note = xattrs.find("user.imgbuild.device");
         return text + (note == xattrs.end() ? "plain" : note->second);
+    }
+
+    std::string owner_note(const std::string& name) const {
+        const auto fd = util::RootedDir::open(upper()).open_file(name, O_PATH, util::Follow::no);
+        const auto xattrs = util::read_xattrs(fd.get(), name);
+        const auto note = xattrs.find("user.imgbuild.owner");
+        return note == xattrs.end() ? "none" : note->second;
     }
 };
 
@@ -246,6 +254,31 @@ TEST_CASE("file capabilities become a note where the file system knows none") {
     const auto xattrs = util::read_xattrs(fd.get(), "old");
     CHECK(xattrs.count("security.capability") == 0);
     CHECK(xattrs.at("user.imgbuild.held.security.capability").size() == 20);
+}
+
+TEST_CASE("a file given to an id that steps do not have has a note, and looks like nobody's") {
+    const Room room;
+    const Outcome outcome = run(room.shell(
+        "touch /f /g; mkdir /d; ln -s x /l; mkfifo /p; chown 3000000000:7 /f /d && chown -h 3000000000 /l && "
+        "chown 5:3000000001 /p && chgrp 3000000002 /f && chown 4000000000:4000000000 /g && chown 6 /g && "
+        "stat -c '%u:%g' /f /p; chown 3000000000 /dev/shm"));
+    CHECK(outcome.out == "65534:65534\n5:65534\n");
+    CHECK_THAT(outcome.err, Contains("imgbuild: cannot give '/dev/shm' to 3000000000:4294967295: "));
+    CHECK_THAT(outcome.err, Contains("/dev/shm: Invalid argument"));
+    CHECK(room.owner_note("f") == "3000000000 3000000002 65534 65534");
+    CHECK(room.owner_note("d") == "3000000000 7 65534 7");
+    // The user holds no longer, and whoever reads the note sees that.
+    CHECK(room.owner_note("g") == "4000000000 4000000000 65534 65534");
+    CHECK(outcome.result.given_away ==
+          std::map<std::string, GivenAway>{{"l", {.uid = 3000000000}}, {"p", {.uid = 5, .gid = 3000000001}}});
+}
+
+TEST_CASE("only who may give files away gives them to unknown ids") {
+    const Room room;
+    const Outcome outcome = run(room.as_user("touch /tmp/f; chown 3000000000 /tmp/f; chgrp 1000 /tmp/f && echo own"));
+    CHECK(outcome.out == "own\n");
+    CHECK_THAT(outcome.err, Contains("/tmp/f: Invalid argument"));
+    CHECK(room.owner_note("tmp/f") == "none");
 }
 
 TEST_CASE("where somebody listens already, steps run without devices and attributes") {

@@ -41,7 +41,7 @@ void make_directory(const Tree& tree, const std::string& name, mode_t mode = 075
 }
 
 ScanResult scan(const Tree& tree, const ChainView* below = nullptr) {
-    return scan_upper(tree.root(), {.layer_time = kTime, .below = below, .stop = {}});
+    return scan_upper(tree.root(), {.layer_time = kTime, .below = below, .given_away = {}, .stop = {}});
 }
 
 }  // namespace
@@ -138,6 +138,24 @@ TEST_CASE("the root directory is in the layer only if the step changed it") {
     CHECK_FALSE(scan(tree).names.find("")->implicit);
     const ChainView below({layer({directory("", 0700)})});
     CHECK(scan(tree, &below).names.empty());
+}
+
+TEST_CASE("a link that was given to unknown ids belongs to them, as long as nobody else has got it") {
+    if (::geteuid() != 0) return;
+    Tree tree;
+    for (const char* name : {"given", "taken"}) REQUIRE(::symlink("x", (tree.path() + "/" + name).c_str()) == 0);
+    REQUIRE(::lchown((tree.path() + "/given").c_str(), 65534, 3) == 0);
+    REQUIRE(::lchown((tree.path() + "/taken").c_str(), 5, 65534) == 0);
+    const ScanOptions options{.layer_time = kTime,
+                              .below = nullptr,
+                              .given_away = {{"given", {3'000'000'000, 0xffffffff}}, {"taken", {3'000'000'000, 4}}},
+                              .stop = {}};
+    const NameIndex names = scan_upper(tree.root(), options).names;
+    CHECK(names.find("given")->uid == 3'000'000'000);
+    CHECK(names.find("given")->gid == 3);
+    CHECK(names.find("given")->overridden);
+    CHECK(names.find("taken")->uid == 5);
+    CHECK(names.find("taken")->gid == 65534);
 }
 
 TEST_CASE("a file named like a whiteout is refused with a way out") {

@@ -83,7 +83,8 @@ std::string line_of(const Entry& entry, const std::string& content) {
 // Everything that a mounted tree shows, by the same walk that makes layers: no overlay mark is left in a mount.
 Listing list_mount(const std::string& path) {
     const auto root = util::RootedDir::open(path);
-    const ScanResult all = scan_upper(root, {.layer_time = 4'000'000'000, .below = nullptr, .stop = {}});
+    const ScanResult all =
+        scan_upper(root, {.layer_time = 4'000'000'000, .below = nullptr, .given_away = {}, .stop = {}});
     Listing out;
     for (const Entry& entry : all.names.entries()) {
         if (entry.path.empty()) continue;
@@ -281,7 +282,8 @@ TEST_CASE("what a step changed, packed and applied again, gives the tree that th
                 const Overlay overlay(stack, upper.get());
                 for (int i = 0; i < 12; ++i) change_something(random, overlay.path());
             }
-            ScanResult diff = scan_upper(upper->root(), {.layer_time = kTime, .below = &below, .stop = {}});
+            ScanResult diff =
+                scan_upper(upper->root(), {.layer_time = kTime, .below = &below, .given_away = {}, .stop = {}});
             stack.push_back(upper.get());
             {
                 const Overlay overlay(stack, nullptr);

@@ -245,7 +245,8 @@ TEST_CASE("devices, owners and attributes of a base survive a step, and root and
                 const util::Fd fd = util::open_path("null", O_WRONLY);
                 util::write_all(fd.get(), "into the device", "null");
             });
-            const ScanResult result = scan_upper(upper.root(), {.layer_time = kTime, .below = &view, .stop = {}});
+            const ScanResult result =
+                scan_upper(upper.root(), {.layer_time = kTime, .below = &view, .given_away = {}, .stop = {}});
             std::string lines;
             for (const Entry& entry : result.names.entries()) {
                 lines += fmt::format("{} {} {:o} {}:{} {}:{}", entry.path, static_cast<int>(entry.type), entry.mode,
@@ -255,7 +256,8 @@ TEST_CASE("devices, owners and attributes of a base survive a step, and root and
             }
             const std::string first = diff_id_of(result.names, upper);
             // A layer's tree says the same when it is looked at again.
-            const ScanResult again = scan_upper(upper.root(), {.layer_time = kTime, .below = &view, .stop = {}});
+            const ScanResult again =
+                scan_upper(upper.root(), {.layer_time = kTime, .below = &view, .given_away = {}, .stop = {}});
             if (diff_id_of(again.names, upper) != first) return "failed: another layer at the second look";
             if (upper.root().stat("null", Follow::no)->st_size != 0) return "failed: what was written is still there";
             return first + "\n" + lines;
@@ -295,12 +297,14 @@ TEST_CASE("device nodes that a step could make become files with a note") {
     const std::string node = upper.path() + "/d/node";
     REQUIRE(::mknod(node.c_str(), S_IFCHR | 0600, ::makedev(1, 5)) == 0);
     REQUIRE(::link(node.c_str(), (upper.path() + "/other").c_str()) == 0);
-    const ScanResult result = scan_upper(upper.root(), {.layer_time = kTime, .below = nullptr, .stop = {}});
+    const ScanResult result =
+        scan_upper(upper.root(), {.layer_time = kTime, .below = nullptr, .given_away = {}, .stop = {}});
     CHECK(result.names.find("d/node")->type == EntryType::char_device);
     CHECK(result.names.find("d/node")->dev_minor == 5);
     CHECK(result.names.find("other")->link_target == "d/node");
     CHECK(S_ISREG(upper.root().stat("d/node", Follow::no)->st_mode));
     CHECK(upper.root().stat("other", Follow::no)->st_nlink == 2);
     CHECK(upper.root().stat("d", Follow::no)->st_mtim.tv_sec == kTime);
-    CHECK(scan_upper(upper.root(), {.layer_time = kTime, .below = nullptr, .stop = {}}).names == result.names);
+    CHECK(scan_upper(upper.root(), {.layer_time = kTime, .below = nullptr, .given_away = {}, .stop = {}}).names ==
+          result.names);
 }
