@@ -100,13 +100,16 @@ Ids noted_before(int file, const struct stat& inode) {
     return out;
 }
 
-/// On files and directories, which can carry it. Working directory: own().proc.
-int note(int file, const Ids& asked, const Ids& before) {
+/// On files and directories, which can carry it. `before`: who the file belonged to, as it seemed and in truth; to give
+/// it to whom it seems to belong changes nothing, which is how some programs change the group alone.
+int note(int file, const Ids& asked, const struct stat& inode, const Ids& before) {
     struct stat now {};
     if (fstatat(file, "", &now, AT_EMPTY_PATH) != 0) return errno;
+    const bool keeps_user = asked.uid == kUnchanged || asked.uid == inode.st_uid;
+    const bool keeps_group = asked.gid == kUnchanged || asked.gid == inode.st_gid;
     char text[64];
-    const int size = std::snprintf(text, sizeof(text), "%u %u %u %u", asked.uid == kUnchanged ? before.uid : asked.uid,
-                                   asked.gid == kUnchanged ? before.gid : asked.gid, now.st_uid, now.st_gid);
+    const int size = std::snprintf(text, sizeof(text), "%u %u %u %u", keeps_user ? before.uid : asked.uid,
+                                   keeps_group ? before.gid : asked.gid, now.st_uid, now.st_gid);
     return setxattr(ProcLink(file).text, kOwnerMark, text, static_cast<std::size_t>(size), 0) == 0 ? 0 : errno;
 }
 
@@ -128,9 +131,9 @@ int tell_worker(int file, const Ids& asked) {
 void tell_refusal(int file, const Ids& asked) {
     const PathText path(file);
     tell(
-        "imgbuild: cannot give '%s' to %d:%d: this user namespace does not have these ids, and there is no place for a "
+        "imgbuild: cannot give '%s' to %u:%u: this user namespace does not have these ids, and there is no place for a "
         "note",
-        path.text, static_cast<int>(asked.uid), static_cast<int>(asked.gid));
+        path.text, asked.uid, asked.gid);
 }
 
 int give(const Desk& desk, const Wanted& wanted, const Ids& asked) {
@@ -147,7 +150,8 @@ int give(const Desk& desk, const Wanted& wanted, const Ids& asked) {
     if (error == 0 && fchownat(file.get(), "", given.uid, given.gid, AT_EMPTY_PATH) != 0) error = errno;
     in_place.end();
     if (error == 0 && fchdir(own().proc) == 0) {
-        error = carries ? note(file.get(), asked, noted_before(file.get(), inode)) : tell_worker(file.get(), asked);
+        error =
+            carries ? note(file.get(), asked, inode, noted_before(file.get(), inode)) : tell_worker(file.get(), asked);
         if (fchdir(own().root) != 0) error = errno;
     }
     if (error == EINVAL) tell_refusal(file.get(), asked);

@@ -263,14 +263,14 @@ TEST_CASE("a file given to an id that steps do not have has a note, and looks li
         "chown 5:3000000001 /p && chgrp 3000000002 /f && chown 4000000000:4000000000 /g && chown 6 /g && "
         "stat -c '%u:%g' /f /p; chown 3000000000 /dev/shm"));
     CHECK(outcome.out == "65534:65534\n5:65534\n");
-    CHECK_THAT(outcome.err, Contains("imgbuild: cannot give '/dev/shm' to 3000000000:4294967295: "));
+    CHECK_THAT(outcome.err, Contains("imgbuild: cannot give '/dev/shm' to 3000000000:0: "));
     CHECK_THAT(outcome.err, Contains("/dev/shm: Invalid argument"));
     CHECK(room.owner_note("f") == "3000000000 3000000002 65534 65534");
     CHECK(room.owner_note("d") == "3000000000 7 65534 7");
-    // The user holds no longer, and whoever reads the note sees that.
+    // The user is another one by now, and whoever reads the note sees that.
     CHECK(room.owner_note("g") == "4000000000 4000000000 65534 65534");
     CHECK(outcome.result.given_away ==
-          std::map<std::string, GivenAway>{{"l", {.uid = 3000000000}}, {"p", {.uid = 5, .gid = 3000000001}}});
+          std::map<std::string, GivenAway>{{"l", {.uid = 3000000000, .gid = 0}}, {"p", {.uid = 5, .gid = 3000000001}}});
 }
 
 TEST_CASE("only who may give files away gives them to unknown ids") {
