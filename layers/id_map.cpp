@@ -41,13 +41,11 @@ bool contains(const std::vector<Range>& map, std::uint32_t id) {
 }  // namespace
 
 bool is_mapped_uid(std::uint32_t uid) {
-    static const std::vector<Range> map = read_map("/proc/self/uid_map");
-    return contains(map, uid);
+    return contains(read_map("/proc/self/uid_map"), uid);
 }
 
 bool is_mapped_gid(std::uint32_t gid) {
-    static const std::vector<Range> map = read_map("/proc/self/gid_map");
-    return contains(map, gid);
+    return contains(read_map("/proc/self/gid_map"), gid);
 }
 
 }  // namespace imgbuild::layers

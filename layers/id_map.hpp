@@ -5,7 +5,7 @@
 
 namespace imgbuild::layers {
 
-/// Can a file belong to this user, as far as the ids' map goes? The map is read once.
+/// Can a file belong to this user, as far as the ids' map goes? Reads the map each time: not for every file.
 bool is_mapped_uid(std::uint32_t uid);
 bool is_mapped_gid(std::uint32_t gid);
 
