@@ -1,9 +1,11 @@
 """Root and a plain user build the same image, and neither leaves anything behind."""
 import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 
 import machine
 import oci
@@ -62,6 +64,47 @@ def test_same_digest(ws):
     owners = {path.lstat().st_uid for path in (store / "layers").rglob("*")}
     expect(0 not in owners, "a file of the plain user's store belongs to root of this machine")
     expect(len(owners) >= 3, f"the trees have only the owners {owners}")
+
+
+FOREIGN = """\
+FROM busybox AS base
+ADD foreign.tar /added/
+COPY foreign.tar /
+# The tar of busybox leaves links to root.
+RUN mkdir /t && tar -xf /foreign.tar -C /t && rm /foreign.tar && chown -h 900000000:3000000000 /t/link && mknod /t/zero c 1 5 && mkfifo /t/own
+RUN cd /t && chmod 600 null && mv file moved && chown 5 dir && chmod 640 pipe && mknod -m 600 dir/disk b 8 1
+FROM base
+RUN touch -h -d @5 /t/link /added/link && chmod 700 /added/dir && mv /added/null /added/moved
+"""
+UNKNOWN = (900_000_000, 3_000_000_000)
+
+
+def foreign_tar():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, kind in (("dir", tarfile.DIRTYPE), ("file", tarfile.REGTYPE), ("link", tarfile.SYMTYPE),
+                           ("pipe", tarfile.FIFOTYPE), ("null", tarfile.CHRTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.mode, info.mtime, (info.uid, info.gid) = kind, 0o755, 1000, UNKNOWN
+            info.linkname = "nowhere" if kind == tarfile.SYMTYPE else ""
+            info.devmajor, info.devminor = (1, 3) if kind == tarfile.CHRTYPE else (0, 0)
+            tar.addfile(info)
+    return buffer.getvalue()
+
+
+def test_same_digest_of_what_users_cannot_make(ws):
+    """Devices and owners that the plain user's ids do not reach, of archives and of steps: equal digests, true owners."""
+    machine.need_root()
+    context = ws.context({"foreign.tar": foreign_tar(), "Buildfile": FOREIGN})
+    root, _, _ = build(ws, context, None)
+    plain, _, _ = build(ws, context, USER)
+    tree = plain.tree()
+    for path, owner in {"t/moved": UNKNOWN, "t/link": UNKNOWN, "t/pipe": UNKNOWN, "t/null": UNKNOWN, "t/own": (0, 0),
+                        "t/dir": (5, UNKNOWN[1]), "added/dir": UNKNOWN, "added/link": UNKNOWN}.items():
+        equal(tree[path].owner, owner, f"the owner of {path}")
+    equal((tree["added/moved"].type, tree["added/moved"].content), ("char", (1, 3)), "a device of an archive")
+    equal((tree["t/dir/disk"].type, tree["t/dir/disk"].content), ("block", (8, 1)), "a device of a step")
+    equal(plain.digest, root.digest, "the digest")
 
 
 def test_steps_of_root_are_nobody_outside(ws):
