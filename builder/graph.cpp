@@ -31,6 +31,7 @@ json action_json(const FileAction& action) {
                        if (!copy.mode.empty()) out["mode"] = copy.mode;
                        if (!copy.excludes.empty()) out["excludes"] = copy.excludes;
                        if (copy.unpack_archives) out["unpack"] = true;
+                       if (copy.parents) out["parents"] = true;
                    },
                    [&](const MakeDirectory& make) {
                        out = {{"do", "mkdir"}, {"to", make.path}, {"mode", fmt::format("{:04o}", make.mode)}};
@@ -61,7 +62,9 @@ json op_json(const Op& op) {
                    },
                    [&](const File& file) {
                        for (const FileAction& action : file.actions) out["actions"].push_back(action_json(action));
+                       if (file.users) out["users"] = *file.users;
                    },
+                   [&](const Merge& merge) { out["top"] = merge.top; },
                },
                op);
     return out;
@@ -88,6 +91,7 @@ std::string label_of(const Node& node) {
                           [](const LocalSource& local) { return "context " + local.name; },
                           [](const Exec&) { return std::string("exec"); },
                           [](const File&) { return std::string("file"); },
+                          [](const Merge&) { return std::string("merge"); },
                       },
                       node.op);
 }
@@ -110,7 +114,9 @@ std::vector<NodeId> inputs_of(const Node& node) {
         for (const FileAction& action : file->actions) {
             if (const auto* copy = std::get_if<CopyFiles>(&action)) add(copy->from);
         }
+        if (file->users) add(*file->users);
     }
+    if (const auto* merge = std::get_if<Merge>(&node.op)) add(merge->top);
     return out;
 }
 
@@ -130,6 +136,7 @@ std::string_view op_name(const Op& op) {
                           [](const LocalSource&) { return "local"; },
                           [](const Exec&) { return "exec"; },
                           [](const File&) { return "file"; },
+                          [](const Merge&) { return "merge"; },
                       },
                       op);
 }

@@ -10,8 +10,8 @@
 //     NodeId base = graph.add({.op = ImageSource{…}});
 //     NodeId made = graph.add({.op = Exec{.args = {"/bin/sh", "-c", "make"}}, .base = base});
 //
-// Immutable once lowered, and a value: to_json() and to_dot() print it (`imgbuild debug graph`). HttpSource, GitSource
-// and Merge (DESIGN 2) join the variant together with what carries them out.
+// Immutable once lowered, and a value: to_json() and to_dot() print it (`imgbuild debug graph`). HttpSource and
+// GitSource (DESIGN 2) join the variant together with what carries them out.
 #pragma once
 
 #include <imgbuild/error.hpp>
@@ -79,6 +79,9 @@ struct CopyFiles {
     std::vector<std::string> excludes;
     /// A local source that is an archive is unpacked (ADD).
     bool unpack_archives = false;
+    /// The directories on the way to a source are copied with it, from the root of `from` or from where the source has
+    /// a component "." ("a/./b/c": from a).
+    bool parents = false;
 };
 
 /// A directory, with its parents (WORKDIR).
@@ -103,9 +106,16 @@ using FileAction = std::variant<CopyFiles, MakeDirectory, MakeFile>;
 /// Changes that we make ourselves, without a process; all of them in one layer.
 struct File {
     std::vector<FileAction> actions;
+    /// Where names of owners are looked up, if not in the base: a layer that stands on nothing may belong to somebody.
+    std::optional<NodeId> users;
 };
 
-using Op = std::variant<ImageSource, LocalSource, Exec, File>;
+/// The layers of another node on top of the base's, as they are: they were made without knowing it (COPY --link).
+struct Merge {
+    NodeId top = 0;
+};
+
+using Op = std::variant<ImageSource, LocalSource, Exec, File, Merge>;
 
 /// Where a node comes from, for progress and errors; in no key.
 struct NodeOrigin {
@@ -140,7 +150,7 @@ std::vector<NodeId> inputs_of(const Node& node);
 /// Which nodes are needed for `target`, by number.
 std::vector<bool> needed_for(const Graph& graph, NodeId target);
 
-/// "image", "local", "exec" or "file".
+/// "image", "local", "exec", "file" or "merge".
 std::string_view op_name(const Op& op);
 
 /// Canonical: member names sorted, arrays in order. `target` may be nothing (an image without layers).

@@ -22,9 +22,9 @@ std::string instruction_of(const Node& node) {
     return std::string(op_name(node.op));
 }
 
-// Directories are no steps: nothing is done to them.
+// Directories are no steps, since nothing is done to them, and neither is putting layers on each other.
 bool is_step(const Node& node) {
-    return !std::holds_alternative<LocalSource>(node.op);
+    return !std::holds_alternative<LocalSource>(node.op) && !std::holds_alternative<Merge>(node.op);
 }
 
 std::vector<StepInfo> number_steps(const Graph& graph, const std::vector<bool>& needed) {
@@ -108,9 +108,11 @@ NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
                               return put_layer(id, base, carry_out(exec, base, sandbox, op_context(id), work));
                           },
                           [&](const File& file) {
-                              const FileSystem base = base_of(node);
-                              return put_layer(id, base, carry_out(file, base, sources_of(file), op_context(id), work));
+                              FileInputs inputs{.base = base_of(node), .users = {}, .sources = sources_of(file)};
+                              if (file.users) inputs.users = results_.at(*file.users).fs;
+                              return put_layer(id, inputs.base, carry_out(file, inputs, op_context(id), work));
                           },
+                          [&](const Merge& top) { return merge(id, top); },
                       },
                       node.op);
 }
@@ -130,6 +132,13 @@ NodeRunner::Ending NodeRunner::image(NodeId id, const ImageSource& source) {
 
 NodeRunner::Ending NodeRunner::local(NodeId id, const LocalSource& source) {
     results_[id].local = context_.contexts.at(source.name);
+    return {};
+}
+
+NodeRunner::Ending NodeRunner::merge(NodeId id, const Merge& merge) {
+    FileSystem fs = base_of(context_.graph[id]);
+    for (const LayerPtr& layer : results_.at(merge.top).fs.layers) fs = fs.with(layer);
+    results_[id].fs = std::move(fs);
     return {};
 }
 

@@ -62,6 +62,7 @@ private:
     Ending local(NodeId id, const LocalSource& source);
     Ending put_layer(NodeId id, const FileSystem& base, LayerResult made);
     std::vector<ActionSource> sources_of(const File& file) const;
+    Ending merge(NodeId id, const Merge& merge);
     FileSystem base_of(const Node& node) const;
     OpContext op_context(NodeId id) const;
 

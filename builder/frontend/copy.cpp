@@ -51,7 +51,6 @@ struct Expanded {
 };
 
 Expanded expand(const parser::FileSet& files, const Words& words, const StageState& stage) {
-    if (files.link) refuse("--link", "leave it out: layers are independent of each other anyway");
     Expanded out;
     for (const parser::Word& source : files.sources) out.sources.push_back(words.text(source));
     out.destination = absolute(words.text(files.destination), stage);
@@ -85,11 +84,39 @@ void finish(File file, std::string history, const parser::Instruction& instructi
     stage.fs = context.graph.add(std::move(node));
 }
 
+bool is_number(const std::string& text) {
+    return text.empty() || util::parse_number(text).has_value();
+}
+
+// --link: a layer that knows nothing of what lies below, and so is found again on any base. With a mode it is not one,
+// as elsewhere.
+void finish_linked(File file, const Expanded& set, std::string history, const parser::Instruction& instruction,
+                   StageState& stage, const InstructionContext& context) {
+    if (!stage.fs || !set.mode.empty()) {
+        finish(std::move(file), std::move(history), instruction, stage, context);
+        return;
+    }
+    stage.add_history(std::move(history), StageState::Layer::made);
+    // Only names have to be looked up, and then only the numbers count.
+    if (set.owner && !(is_number(set.owner->user) && is_number(set.owner->group))) file.users = stage.fs;
+    const NodeId layer =
+        context.graph.add({.op = std::move(file), .base = {}, .origin = origin_of(instruction, stage, context)});
+    stage.fs = context.graph.add({.op = Merge{.top = layer}, .base = stage.fs, .origin = {}});
+}
+
+void finish_files(File file, const parser::FileSet& files, const Expanded& set, std::string history,
+                  const parser::Instruction& instruction, StageState& stage, const InstructionContext& context) {
+    if (files.link) {
+        finish_linked(std::move(file), set, std::move(history), instruction, stage, context);
+    } else {
+        finish(std::move(file), std::move(history), instruction, stage, context);
+    }
+}
+
 }  // namespace
 
 void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction, StageState& stage,
                 const InstructionContext& context) {
-    if (copy.parents) refuse("COPY --parents", "name the directories in the destination");
     const Words words(stage, context);
     const Expanded set = expand(copy.files, words, stage);
 
@@ -108,10 +135,11 @@ void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction
                                          .destination = set.destination,
                                          .owner = set.owner,
                                          .mode = set.mode,
-                                         .excludes = set.excludes});
+                                         .excludes = set.excludes,
+                                         .parents = copy.parents});
     }
     add_files(file, copy.files, set, words);
-    finish(std::move(file), history_text("COPY", set, copy.files), instruction, stage, context);
+    finish_files(std::move(file), copy.files, set, history_text("COPY", set, copy.files), instruction, stage, context);
 }
 
 void apply_add(const parser::Add& add, const parser::Instruction& instruction, StageState& stage,
@@ -136,7 +164,7 @@ void apply_add(const parser::Add& add, const parser::Instruction& instruction, S
                                          .unpack_archives = add.unpack.value_or(true)});
     }
     add_files(file, add.files, set, words);
-    finish(std::move(file), history_text("ADD", set, add.files), instruction, stage, context);
+    finish_files(std::move(file), add.files, set, history_text("ADD", set, add.files), instruction, stage, context);
 }
 
 void apply_workdir(const parser::Workdir& workdir, const parser::Instruction& instruction, StageState& stage,

@@ -24,21 +24,22 @@ using util::overloaded;
 
 class FileOp {
 public:
-    FileOp(const File& file, const FileSystem& base, const std::vector<ActionSource>& sources, const OpContext& context,
-           const Work& work)
-        : file_(file), base_(base), sources_(sources), context_(context), work_(work) {}
+    FileOp(const File& file, const FileInputs& inputs, const OpContext& context, const Work& work)
+        : file_(file), inputs_(inputs), sources_(inputs.sources), context_(context), work_(work) {}
 
     LayerResult run() {
         identify_sources();
-        const layers::KeyRecord definition = file_definition_key(file_, identities_, base_, context_.keys);
+        const layers::KeyRecord definition =
+            file_definition_key(file_, identities_, inputs_.base, inputs_.users, context_.keys);
         if (auto hit = find(definition, "nothing that it reads has changed")) return *hit;
         select_rest();
-        const layers::ChainView view = context_.forms.view(base_, work_);
+        const layers::ChainView view = context_.forms.view(inputs_.base, work_);
+        const layers::ChainView users = inputs_.users ? context_.forms.view(*inputs_.users, work_) : view;
         const Placement placement =
-            place_files(file_, selections_, view,
+            place_files(file_, selections_, view, users,
                         [this](std::size_t action, const SourceFileInfo& file) { return is_archive(action, file); });
         for (const std::string& warning : placement.warnings) warn(warning);
-        const layers::KeyRecord content = file_content_key(placement, identities_, base_, context_.keys);
+        const layers::KeyRecord content = file_content_key(placement, identities_, inputs_.base, context_.keys);
         if (auto hit = find(content, "the same files go to the same places")) {
             context_.forms.lease().add_key(definition, *hit->layer->id);
             return *hit;
@@ -134,7 +135,7 @@ private:
     }
 
     layers::LayerId write(const Placement& placement, const layers::ChainView& view, const layers::KeyRecord& key) {
-        const std::int64_t time = layer_time(base_.next_time(), key.key, context_.keys.time_limit);
+        const std::int64_t time = layer_time(inputs_.base.next_time(), key.key, context_.keys.time_limit);
         layers::UnfinishedLayer unfinished = context_.forms.lease().begin_layer();
         layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()),
                                   {.implicit_mtime = time, .links_describe = true});
@@ -259,7 +260,7 @@ private:
     }
 
     const File& file_;
-    const FileSystem& base_;
+    const FileInputs& inputs_;
     const std::vector<ActionSource>& sources_;
     const OpContext& context_;
     const Work& work_;
@@ -274,9 +275,8 @@ private:
 
 }  // namespace
 
-LayerResult carry_out(const File& file, const FileSystem& base, const std::vector<ActionSource>& sources,
-                      const OpContext& context, const Work& work) {
-    return FileOp(file, base, sources, context, work).run();
+LayerResult carry_out(const File& file, const FileInputs& inputs, const OpContext& context, const Work& work) {
+    return FileOp(file, inputs, context, work).run();
 }
 
 }  // namespace imgbuild::builder

@@ -19,6 +19,15 @@ struct ActionSource {
     std::optional<FileSystem> fs;
 };
 
+/// What a File node stands on and reads from.
+struct FileInputs {
+    FileSystem base;
+    /// Where names of owners are looked up, if not in `base` (File::users).
+    std::optional<FileSystem> users;
+    /// One per action.
+    std::vector<ActionSource> sources;
+};
+
 enum class CacheUse { read_and_write, write };
 inline layers::OnConflict on_conflict(CacheUse use) {
     return use == CacheUse::write ? layers::OnConflict::replace : layers::OnConflict::keep;
@@ -40,7 +49,6 @@ struct OpContext {
     unsigned threads = 1;
 };
 
-LayerResult carry_out(const File& file, const FileSystem& base, const std::vector<ActionSource>& sources,
-                      const OpContext& context, const Work& work);
+LayerResult carry_out(const File& file, const FileInputs& inputs, const OpContext& context, const Work& work);
 
 }  // namespace imgbuild::builder

@@ -70,7 +70,8 @@ json action_json(const FileAction& action) {
                                       {"owner", owner_json(copy.owner)},
                                       {"mode", copy.mode},
                                       {"excludes", texts_of(copy.excludes)},
-                                      {"unpack", copy.unpack_archives}};
+                                      {"unpack", copy.unpack_archives},
+                                      {"parents", copy.parents}};
                           },
                           [](const MakeDirectory& make) -> json {
                               return {{"do", "mkdir"},
@@ -167,18 +168,20 @@ Digest selection_checksum(const Selection& selection, const std::vector<Digest>&
 }
 
 layers::KeyRecord file_definition_key(const File& file, const std::vector<SourceIdentity>& sources,
-                                      const FileSystem& base, const KeyContext& context) {
+                                      const FileSystem& base, const std::optional<FileSystem>& users,
+                                      const KeyContext& context) {
     json actions = json::array();
     for (std::size_t i = 0; i < file.actions.size(); ++i) {
         json action = action_json(file.actions[i]);
         action["source"] = source_json(sources.at(i));
         actions.push_back(std::move(action));
     }
-    const json ingredients = {{"v", kRecipe},
-                              {"op", "file"},
-                              {"actions", std::move(actions)},
-                              {"base", layers_json(base)},
-                              {"time", time_json(base, context)}};
+    json ingredients = {{"v", kRecipe},
+                        {"op", "file"},
+                        {"actions", std::move(actions)},
+                        {"base", layers_json(base)},
+                        {"time", time_json(base, context)}};
+    if (users) ingredients["users"] = layers_json(*users);
     return record_of(ingredients, "file", context);
 }
 

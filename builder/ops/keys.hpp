@@ -45,9 +45,11 @@ Digest selection_checksum(const Selection& selection, const std::vector<Digest>&
 /// The regular files of a selection, in its order.
 std::vector<const SourceFileInfo*> files_of(const Selection& selection);
 
-/// The definition key: the op as written, its sources, and the base that it is resolved against.
+/// The definition key: the op as written, its sources, and the base that it is resolved against. `users`: what
+/// file.users stands for.
 layers::KeyRecord file_definition_key(const File& file, const std::vector<SourceIdentity>& sources,
-                                      const FileSystem& base, const KeyContext& context);
+                                      const FileSystem& base, const std::optional<FileSystem>& users,
+                                      const KeyContext& context);
 /// The content key: where everything goes, and the sources. Holds on any base on which the placement is the same.
 layers::KeyRecord file_content_key(const Placement& placement, const std::vector<SourceIdentity>& sources,
                                    const FileSystem& base, const KeyContext& context);

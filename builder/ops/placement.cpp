@@ -31,7 +31,8 @@ bool names_directory(std::string_view destination) {
 
 class Placer {
 public:
-    Placer(const layers::ChainView& base, const IsArchive& is_archive) : base_(base), is_archive_(is_archive) {}
+    Placer(const layers::ChainView& base, const layers::ChainView& users, const IsArchive& is_archive)
+        : base_(base), users_(users), is_archive_(is_archive) {}
 
     void copy(std::size_t action, const CopyFiles& copy, const Selection& selection) {
         const Rules rules = rules_for(copy.owner, copy.mode);
@@ -59,7 +60,7 @@ public:
         const std::string path = resolve(make.path);
         // Whoever it would belong to matters only if it is made.
         if (is_directory(path)) return;
-        const Owner owner = make.owner ? resolve_owner(*make.owner, base_) : Owner{0, 0};
+        const Owner owner = make.owner ? resolve_owner(*make.owner, users_) : Owner{0, 0};
         make_directories(path, {.owner = owner, .mode = make.mode});
     }
 
@@ -100,7 +101,7 @@ private:
 
     Rules rules_for(const std::optional<OwnerText>& owner, const std::string& mode) const {
         Rules out;
-        if (owner) out.given_owner = resolve_owner(*owner, base_);
+        if (owner) out.given_owner = resolve_owner(*owner, users_);
         if (!mode.empty()) out.mode = parser::FileMode::parse(mode);
         return out;
     }
@@ -226,6 +227,7 @@ private:
     void note(const Entry& entry) { written_[entry.path] = entry; }
 
     const layers::ChainView& base_;
+    const layers::ChainView& users_;
     const IsArchive& is_archive_;
     Placement out_;
     std::map<std::string, Entry, layers::PathLess> written_;
@@ -244,8 +246,8 @@ std::pair<std::uint32_t, std::uint32_t> resolve_owner(const OwnerText& owner, co
 }
 
 Placement place_files(const File& file, const std::vector<Selection>& selections, const layers::ChainView& base,
-                      const IsArchive& is_archive) {
-    Placer placer(base, is_archive);
+                      const layers::ChainView& users, const IsArchive& is_archive) {
+    Placer placer(base, users, is_archive);
     for (std::size_t i = 0; i < file.actions.size(); ++i) {
         std::visit(overloaded{
                        [&](const CopyFiles& copy) { placer.copy(i, copy, selections.at(i)); },

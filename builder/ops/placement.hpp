@@ -52,11 +52,12 @@ struct Placement {
 /// Is the file an archive that ADD unpacks? Asked for regular files only.
 using IsArchive = std::function<bool(std::size_t action, const SourceFileInfo& file)>;
 
-/// `selections` has one element per action (empty for those that are no CopyFiles). Every time in the result is
+/// `selections` has one element per action (empty for those that are no CopyFiles). Names of owners are looked up in
+/// `users`, which is `base` but for layers that stand on nothing. Every time in the result is
 /// `layer_time`. Throws Error: "build.unknown-user", "build.bad-destination" (a directory would replace a file or the
 /// reverse), "parse.bad-value".
 Placement place_files(const File& file, const std::vector<Selection>& selections, const layers::ChainView& base,
-                      const IsArchive& is_archive);
+                      const layers::ChainView& users, const IsArchive& is_archive);
 
 /// Numbers for an owner as written, from the texts of the base's etc/passwd and etc/group. A group that is not given is
 /// the user's number. Throws Error ("build.unknown-user", "build.unknown-group").

@@ -19,6 +19,24 @@ class Selector {
 public:
     Selector(const SourceTree& tree, const CopyFiles& copy) : tree_(tree), exclude_(copy.excludes) {}
 
+    // "a/./b/c*": what matches b/c* below a, with all directories from a on.
+    void add_with_parents(const std::string& source) {
+        constexpr std::string_view kPivot = "/./";
+        const std::size_t pivot = source.find(kPivot);
+        const std::string start = pivot == std::string::npos ? "" : util::clean_path(source.substr(0, pivot));
+        const std::string pattern =
+            util::clean_path(pivot == std::string::npos ? source : source.substr(pivot + kPivot.size()));
+        // Which directories would be kept, nobody can say: other builders find nothing either.
+        if (pattern.empty() && pivot != std::string::npos) throw not_found(start, source);
+        std::vector<std::string> starts;
+        if (parser::has_wildcard(start)) {
+            expand(start, "", starts);
+        } else {
+            starts.push_back(start);
+        }
+        for (const std::string& directory : starts) add_parents_root(directory, pattern, source);
+    }
+
     void add_pattern(const std::string& pattern) {
         const std::string clean = util::clean_path(pattern);
         if (!parser::has_wildcard(clean)) {
@@ -54,6 +72,22 @@ private:
         }
     }
 
+    void add_parents_root(const std::string& start, const std::string& pattern, const std::string& written) {
+        const std::string resolved = tree_.resolve(start);
+        auto self = tree_.find(resolved);
+        if (!self || self->entry.type != EntryType::directory) throw not_found(resolved, written);
+        const std::string whole = layers::join_path(resolved, pattern);
+        if (!parser::has_wildcard(pattern) && !tree_.find(whole)) throw not_found(whole, written);
+        SelectedRoot root;
+        root.self = std::move(*self);
+        // What the pattern does not bring back is left out, as if by an ignore file.
+        if (!pattern.empty()) include_ = parser::IgnoreMatcher({"**", "!" + pattern});
+        add_below(root, resolved);
+        include_ = {};
+        const bool wildcard_without_match = root.below.empty() && !pattern.empty();
+        if (!wildcard_without_match) selection_.roots.push_back(std::move(root));
+    }
+
     void add_root(const std::string& path, const std::string& written) {
         const std::string resolved = tree_.resolve(path);
         auto self = tree_.find(resolved);
@@ -73,8 +107,8 @@ private:
             const bool is_directory = child.entry.type == EntryType::directory;
             const std::string relative =
                 root.self.entry.path.empty() ? path : path.substr(root.self.entry.path.size() + 1);
-            const bool excluded = !exclude_.empty() && exclude_.excluded(relative);
-            if (excluded && (!is_directory || exclude_.can_skip(relative))) continue;
+            const bool excluded = leaves_out(exclude_, relative) || leaves_out(include_, relative);
+            if (excluded && (!is_directory || exclude_.can_skip(relative) || include_.can_skip(relative))) continue;
             if (++count_ > kMaxFiles) {
                 throw Error({.code = "source.too-many-files",
                              .message = fmt::format("more than {} files are to be copied", kMaxFiles),
@@ -89,6 +123,10 @@ private:
         }
     }
 
+    static bool leaves_out(const parser::IgnoreMatcher& matcher, const std::string& path) {
+        return !matcher.empty() && matcher.excluded(path);
+    }
+
     Error not_found(const std::string& path, const std::string& written) const {
         const std::string why = tree_.why_absent(path);
         return Error({.code = "source.not-found",
@@ -99,6 +137,8 @@ private:
 
     const SourceTree& tree_;
     parser::IgnoreMatcher exclude_;
+    /// Of a source with parents: leaves out all but that.
+    parser::IgnoreMatcher include_;
     Selection selection_;
     std::size_t count_ = 0;
 };
@@ -107,7 +147,13 @@ private:
 
 Selection select_files(const SourceTree& tree, const CopyFiles& copy) {
     Selector selector(tree, copy);
-    for (const std::string& source : copy.sources) selector.add_pattern(source);
+    for (const std::string& source : copy.sources) {
+        if (copy.parents) {
+            selector.add_with_parents(source);
+        } else {
+            selector.add_pattern(source);
+        }
+    }
     return selector.take();
 }
 

@@ -23,6 +23,9 @@ struct Selection {
     std::vector<SelectedRoot> roots;
 };
 
+/// With `copy.parents` each source is one root, the directory that the copied paths begin at, less what the source does
+/// not mean; directories on the way are in `below`. "**" crosses directories there, and links on the way are not
+/// followed.
 /// Throws Error "source.not-found" for a plain path that is not there (with the reason, if an ignore file is one), and
 /// "source.too-many-files" beyond a million names. A wildcard that matches nothing selects nothing.
 Selection select_files(const SourceTree& tree, const CopyFiles& copy);

@@ -193,6 +193,34 @@ TEST_CASE_METHOD(Machine, "a COPY is made anew on a base where its files go to o
     CHECK(recorder->endings() == Strings{"done WORKDIR /b", "done COPY a /b/"});
 }
 
+TEST_CASE_METHOD(Machine, "a COPY --link is found again on any base, with one time on all of them") {
+    context.write("a", "text");
+    const Digest first = build("FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY --link a /b/\n");
+    const Digest other = build("FROM scratch\nWORKDIR /b\nRUN [\"touch\", \"y\"]\nCOPY --link a /b/\n");
+    CHECK(recorder->endings() == Strings{"cached COPY --link a /b/", "done WORKDIR /b", "done RUN [\"touch\", \"y\"]"});
+    CHECK(image(first).diff_ids.at(1) == image(other).diff_ids.at(2));
+    CHECK((time_of(first, 1, "b/a") - kEarliestLayerTime) / kLayerTimeStep == 1);
+}
+
+TEST_CASE_METHOD(Machine, "a COPY --link does not follow links of the base") {
+    context.link("usr/lib", "lib64");
+    context.make_directory("usr/lib64");
+    context.write("a", "text");
+    const Digest id = build("FROM scratch\nCOPY usr /usr\nCOPY --link a /usr/lib/\n");
+    CHECK(names(id, 1).find("usr/lib")->type == layers::EntryType::directory);
+    CHECK(names(id, 1).find("usr/lib/a") != nullptr);
+}
+
+TEST_CASE_METHOD(Machine, "a COPY --link on a stage of one's own looks owners up in it") {
+    context.write("etc/passwd", "dev:x:1000:100::/:/bin/sh\n");
+    context.write("etc/group", "users:x:100:\n");
+    const std::string text = "FROM scratch\nCOPY etc /etc\nCOPY --link --chown=dev:users etc/group /x\n";
+    const Digest first = build(text);
+    CHECK(names(first, 1).find("x")->uid == 1000);
+    context.write("etc/passwd", "dev:x:1001:100::/:/bin/sh\n");
+    CHECK(names(build(text), 1).find("x")->uid == 1001);
+}
+
 TEST_CASE_METHOD(Machine, "two identical stages run once") {
     build(
         "FROM scratch AS one\nRUN [\"touch\", \"x\"]\n"

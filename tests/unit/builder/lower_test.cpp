@@ -220,7 +220,7 @@ TEST_CASE("what is wrong in a trigger of the base is an error") {
 
 TEST_CASE("a stage that the target does not need is not lowered") {
     const std::string text =
-        "FROM missing AS broken\nCOPY --link a /\n"
+        "FROM missing AS broken\nADD git@example.com:a.git /\n"
         "FROM scratch AS good\nRUN [\"x\"]\n"
         "FROM broken\n";
     CHECK(exec_of(text, with_target("good")).args == Strings{"x"});
@@ -318,7 +318,7 @@ TEST_CASE("the history of a base image stays in front") {
 TEST_CASE("what is not supported is refused at its line") {
     const auto instruction =
         GENERATE(as<std::string>(), "RUN --mount=type=cache,target=/c x", "RUN --security=insecure x",
-                 "COPY --link a /", "COPY --parents a /", "ADD https://example.com/a /", "ADD git@example.com:a.git /");
+                 "ADD https://example.com/a /", "ADD git@example.com:a.git /");
     CHECK(told("FROM scratch\n\n" + instruction + "\n") == Told{.code = "usage.unsupported-instruction", .line = 3});
 }
 
@@ -340,6 +340,31 @@ TEST_CASE("a relative destination is below the working directory") {
     }));
     const Lowered lowered = lower_text("FROM scratch\n" + text);
     CHECK(std::get<CopyFiles>(test::result_op<File>(lowered).actions.at(0)).destination == destination);
+}
+
+TEST_CASE("COPY --link is a layer of its own that is put on the stage") {
+    const Lowered lowered = lower_text("FROM base\nCOPY --link a /\n", plain_options(), {{"base", image_config()}});
+    const Node& merge = lowered.graph[lowered.result.value()];
+    const Node& layer = lowered.graph[std::get<Merge>(merge.op).top];
+    CHECK(std::holds_alternative<ImageSource>(lowered.graph[merge.base.value()].op));
+    CHECK(!layer.base.has_value());
+    CHECK(!std::get<File>(layer.op).users.has_value());
+}
+
+TEST_CASE("COPY --link looks at the stage only for the names of an owner") {
+    const auto [owner, looks] =
+        GENERATE(table<std::string, bool>({{"7", false}, {"7:8", false}, {"dev", true}, {"7:users", true}}));
+    const Lowered lowered =
+        lower_text("FROM base\nCOPY --link --chown=" + owner + " a /\n", plain_options(), {{"base", image_config()}});
+    const Node& merge = lowered.graph[lowered.result.value()];
+    CHECK(std::get<File>(lowered.graph[std::get<Merge>(merge.op).top].op).users.has_value() == looks);
+}
+
+TEST_CASE("COPY --link is an ordinary copy with --chmod, and where there is nothing below") {
+    const auto text =
+        GENERATE(as<std::string>(), "FROM base\nCOPY --link --chmod=755 a /\n", "FROM scratch\nCOPY --link a /\n");
+    const Lowered lowered = lower_text(text, plain_options(), {{"base", image_config()}});
+    CHECK(std::holds_alternative<File>(lowered.graph[lowered.result.value()].op));
 }
 
 TEST_CASE("an owner that variables leave empty is no owner") {

@@ -23,7 +23,7 @@ struct SelectionFixture {
         directory.write("NEWS.md", "");
     }
 
-    Selection select(Paths sources, Paths excludes = {}) const {
+    Selection select(Paths sources, Paths excludes = {}, bool parents = false) const {
         const LocalTree tree(util::RootedDir::open(directory.path()),
                              parser::IgnoreMatcher(parser::read_ignore_file(ignore)), ".dockerignore");
         return select_files(tree, {.from = 0,
@@ -31,7 +31,11 @@ struct SelectionFixture {
                                    .destination = "/",
                                    .owner = {},
                                    .mode = {},
-                                   .excludes = std::move(excludes)});
+                                   .excludes = std::move(excludes),
+                                   .parents = parents});
+    }
+    Selection with_parents(const std::string& source, Paths excludes = {}) const {
+        return select({source}, std::move(excludes), true);
     }
 };
 
@@ -116,4 +120,32 @@ TEST_CASE_METHOD(SelectionFixture, "an exception of --exclude keeps the director
 
 TEST_CASE_METHOD(SelectionFixture, "a file that is named is left out by --exclude without an error") {
     CHECK(names(select({"README.md", "NEWS.md"}, {"NEWS.md"})) == Paths{"README.md"});
+}
+
+TEST_CASE_METHOD(SelectionFixture, "--parents keeps the directories on the way, from the root or from where /./ says") {
+    const auto [source, found] = GENERATE(table<std::string, Paths>({
+        {"src/lib/a.c", {"src", "src/lib", "src/lib/a.c"}},
+        {"./src/lib/a.c", {"src", "src/lib", "src/lib/a.c"}},
+        {"/src/./lib/a.c", {"src/lib", "src/lib/a.c"}},
+        {"src/lib/./a.c", {"src/lib/a.c"}},
+        {"src/./lib/", {"src/lib", "src/lib/a.c", "src/lib/a.o"}},
+        {"s*/./main.c", {"src/main.c"}},
+        {"src/*.c", {"src", "src/main.c"}},
+        {"src/l*", {"src", "src/lib", "src/lib/a.c", "src/lib/a.o"}},
+        {"**/*.c", {"src", "src/lib", "src/lib/a.c", "src/main.c"}},
+        {"src/**/*.o", {"src", "src/lib", "src/lib/a.o"}},
+        {"**/*.none", {}},
+    }));
+    CHECK(below(with_parents(source)) == found);
+}
+
+TEST_CASE_METHOD(SelectionFixture,
+                 "--parents with --exclude leaves out what is excluded, relative to where it begins") {
+    CHECK(below(with_parents("src", {"src/lib/*.o"})) == Paths{"src", "src/lib", "src/lib/a.c", "src/main.c"});
+    CHECK(below(with_parents("./src/./lib", {"lib/*.c"})) == Paths{"src/lib", "src/lib/a.o"});
+}
+
+TEST_CASE_METHOD(SelectionFixture, "--parents wants a plain path to be there, and a place to begin at") {
+    const auto source = GENERATE(as<std::string>(), "src/none", "none/./main.c", "README.md/./x", "src/./", "src/./.");
+    CHECK(test::error_code([&] { with_parents(source); }) == "source.not-found");
 }
