@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace imgbuild::builder {
@@ -45,7 +46,9 @@ public:
         time_limit_ = explicit_time(request_, lowered);
         const FileSystem fs = carry_out(lowered);
         const Image image = in_context("finishing the image", [&] { return finish(lowered, fs); });
-        return deliver(image);
+        BuildResult out = deliver(image);
+        out.warnings = lowered.warnings;
+        return out;
     }
 
 private:
@@ -55,16 +58,25 @@ private:
         }
     }
 
-    std::map<std::string, std::shared_ptr<const SourceTree>> open_contexts(const Graph& graph, NodeId target) const {
+    std::shared_ptr<const SourceTree> open_source(const std::string& name) {
+        const auto directory = request_.context_directories.find(name);
+        if (directory != request_.context_directories.end()) {
+            return open_context(directory->second, {}, services_.store.root());
+        }
+        const auto archive = request_.context_archives.find(name);
+        if (archive != request_.context_archives.end()) return archive->second->unpack(lease_, stop_);
+        if (request_.context_archive) return request_.context_archive->unpack(lease_, stop_);
+        return open_context(request_.context, {.build_file = request_.file_path, .given = request_.ignore_file},
+                            services_.store.root());
+    }
+
+    std::map<std::string, std::shared_ptr<const SourceTree>> open_contexts(const Graph& graph, NodeId target) {
         std::map<std::string, std::shared_ptr<const SourceTree>> out;
         const std::vector<bool> needed = needed_for(graph, target);
         for (NodeId id = 0; id < graph.size(); ++id) {
             const auto* local = std::get_if<LocalSource>(&graph[id].op);
             if (local == nullptr || !needed[id]) continue;
-            const auto named = request_.context_directories.find(local->name);
-            out[local->name] = named == request_.context_directories.end()
-                                   ? open_context(request_.context, request_.file_path, services_.store.root())
-                                   : open_context(named->second, "", services_.store.root());
+            out[local->name] = open_source(local->name);
         }
         return out;
     }
@@ -78,6 +90,9 @@ private:
                            .forms = forms_,
                            .store = services_.store,
                            .contexts = open_contexts(lowered.graph, *lowered.result),
+                           .urls = {.transport = services_.registry.transport(),
+                                    .retry = services_.registry.retry(),
+                                    .authorization = {}},
                            .sandbox = [&]() -> sandbox::Sandbox& {
                                std::call_once(once, [&] {
                                    const layers::UnfinishedLayer scratch = lease_.begin_layer();
@@ -100,50 +115,130 @@ private:
 
     std::int64_t image_time(const FileSystem& fs) const {
         if (time_limit_) return *time_limit_;
-        if (const auto commit = checkout_time(request_.context)) return *commit;
+        if (!request_.context_archive) {
+            if (const auto commit = checkout_time(request_.context)) return *commit;
+        }
         return newest_time(fs, time_limit_);
     }
 
     Image finish(const Lowered& lowered, const FileSystem& fs) {
         const Work work{.stop = stop_, .progress = services_.progress};
-        return finish_image(lowered.config, fs, image_time(fs), forms_, services_.threads, work);
+        const FileSystem squashed = squash(fs, request_.squash, forms_, work);
+        oci::ImageConfig config = lowered.config;
+        if (squashed.layers.size() != fs.layers.size()) squash_history(config, squashed.base_layers);
+        return finish_image(std::move(config), squashed, image_time(fs), forms_, services_.threads, work);
     }
 
     BuildResult deliver(const Image& image) {
-        BuildResult out{.image_id = image.id, .manifest = {}};
-        if (request_.outputs.empty()) {
-            // An image of the store is whole: it can be run and pushed when its base's registry is gone.
-            forms_.ensure_trees(image.fs, {.stop = stop_, .progress = services_.progress});
-        } else {
-            std::optional<PackedImage> packed;
-            as_step("pack the layers", [&](const Work& work) {
-                packed = pack_image(image, forms_, request_.codec, services_.threads, work);
-            });
-            out.manifest = packed->descriptor.digest;
-            for (const Output& output : request_.outputs) {
-                as_step(step_name(output), [&](const Work& work) {
-                    write_output(
-                        output, *packed, request_.names, lease_, services_.registry,
-                        [this](const std::string& domain) { return images_.repositories(domain); }, work);
-                });
+        BuildResult out{.image_id = image.id, .manifest = {}, .time = image.time};
+        for (const Output& output : request_.outputs) {
+            switch (output.kind) {
+                case Output::Kind::image:
+                case Output::Kind::cacheonly:
+                    break;
+                case Output::Kind::local:
+                case Output::Kind::tar:
+                    as_step(step_name(output), [&](const Work& work) { write_files(output, image, forms_, work); });
+                    break;
+                case Output::Kind::oci_archive:
+                case Output::Kind::oci_layout:
+                case Output::Kind::registry:
+                    send(output, image, out);
             }
         }
-        keep_image(image, request_.names, lease_);
+        if (is_kept()) keep(image);
+        out.names = names_in_store();
+        for (const Output& output : request_.outputs) {
+            if (output.kind != Output::Kind::image) add_names(names_of(output), out.names);
+        }
         services_.store.sync();
+        return out;
+    }
+
+    void send(const Output& output, const Image& image, BuildResult& result) {
+        const PackedImage& packed = pack(output, image);
+        if (!result.manifest) {
+            result.manifest = packed.descriptor.digest;
+            result.descriptor = packed.descriptor;
+        }
+        as_step(step_name(output), [&](const Work& work) {
+            write_output(
+                output, packed, names_of(output), lease_, services_.registry,
+                [this](const std::string& domain) { return images_.repositories(domain); }, work);
+        });
+    }
+
+    // Outputs that want the same compression and annotations share one packing.
+    const PackedImage& pack(const Output& output, const Image& image) {
+        Packing packing{.codec = output.codec.value_or(request_.codec),
+                        .recompress = output.recompress,
+                        .annotations = output.annotations,
+                        .descriptor_annotations = output.descriptor_annotations};
+        packing.annotations.insert(request_.annotations.begin(), request_.annotations.end());
+        packing.descriptor_annotations.insert(request_.descriptor_annotations.begin(),
+                                              request_.descriptor_annotations.end());
+        for (const auto& known : packed_) {
+            if (known->first == packing) return known->second;
+        }
+        packed_.push_back(std::make_unique<std::pair<Packing, PackedImage>>(packing, PackedImage{}));
+        PackedImage& out = packed_.back()->second;
+        as_step("pack the layers",
+                [&](const Work& work) { out = pack_image(image, forms_, packing, services_.threads, work); });
+        return out;
+    }
+
+    // Who asks for files, or for nothing, wants no image in the list of images.
+    bool is_kept() const {
+        if (request_.outputs.empty()) return true;
+        return std::any_of(request_.outputs.begin(), request_.outputs.end(), [](const Output& output) {
+            return !is_files(output.kind) && output.kind != Output::Kind::cacheonly;
+        });
+    }
+
+    void keep(const Image& image) {
+        const bool is_sent = std::any_of(request_.outputs.begin(), request_.outputs.end(),
+                                         [](const Output& output) { return output.kind != Output::Kind::image; });
+        // An image of the store is whole: it can be run and pushed when its base's registry is gone.
+        if (!is_sent) forms_.ensure_trees(image.fs, {.stop = stop_, .progress = services_.progress});
+        keep_image(image, names_in_store(), lease_);
+    }
+
+    static void add_names(const std::vector<Reference>& more, std::vector<Reference>& names) {
+        for (const Reference& name : more) {
+            const bool known = std::any_of(names.begin(), names.end(),
+                                           [&](const Reference& one) { return one.text() == name.text(); });
+            if (!known) names.push_back(name);
+        }
+    }
+
+    const std::vector<Reference>& names_of(const Output& output) const {
+        return output.names.empty() ? request_.names : output.names;
+    }
+
+    std::vector<Reference> names_in_store() const {
+        std::vector<Reference> out = request_.names;
+        for (const Output& output : request_.outputs) {
+            if (output.kind == Output::Kind::image) add_names(output.names, out);
+        }
         return out;
     }
 
     std::string step_name(const Output& output) const {
         switch (output.kind) {
             case Output::Kind::oci_archive:
+            case Output::Kind::tar:
                 return fmt::format("write {}", util::quote(output.destination));
             case Output::Kind::oci_layout:
                 return fmt::format("write the layout {}", util::quote(output.destination));
+            case Output::Kind::local:
+                return fmt::format("write the files to {}", util::quote(output.destination));
             case Output::Kind::registry:
+            case Output::Kind::image:
+            case Output::Kind::cacheonly:
                 break;
         }
         std::string out = "push";
-        for (const Reference& name : request_.names) out += " " + name.familiar();
+        for (const Reference& name : names_of(output)) out += " " + name.familiar();
         return out;
     }
 
@@ -179,6 +274,7 @@ private:
     layers::Lease lease_;
     LayerForms forms_;
     std::optional<std::int64_t> time_limit_;
+    std::vector<std::unique_ptr<std::pair<Packing, PackedImage>>> packed_;
     std::size_t next_step_ = 1;
 };
 

@@ -13,12 +13,15 @@
 #include <imgbuild/progress.hpp>
 #include <imgbuild/reference.hpp>
 
+#include "builder/context/archive_context.hpp"
 #include "builder/frontend/lower.hpp"
 #include "builder/images.hpp"
 #include "builder/ops/file_op.hpp"
 #include "builder/sandbox/sandbox.hpp"
+#include "builder/squash.hpp"
 #include "layers/codec.hpp"
 #include "layers/store.hpp"
+#include "oci/descriptor.hpp"
 #include "registry/client.hpp"
 
 #include <cstdint>
@@ -31,31 +34,66 @@
 
 namespace imgbuild::builder {
 
-/// Where the image goes besides the store.
+/// Where the image goes besides the store, or its files go instead.
 struct Output {
     enum class Kind {
         /// An OCI layout in a tar archive.
         oci_archive,
         /// An OCI layout in a directory.
         oci_layout,
-        /// The registries of the request's names.
+        /// The registries of the names.
         registry,
+        /// The store, where it is anyway: for the names.
+        image,
+        /// The image's files in a directory, without the image.
+        local,
+        /// The image's files as one tar.
+        tar,
+        /// Nowhere: only the cache is filled.
+        cacheonly,
     };
     Kind kind = Kind::oci_archive;
-    /// File or directory; "-" for an archive is standard output. Not used by `registry`.
+    /// File or directory; "-" for an archive or a tar is standard output. Not used by the others.
     std::string destination;
+    /// Names of the image in this output; none: those of the request.
+    std::vector<Reference> names = {};
+    /// How layers are compressed; nothing: as the request says.
+    std::optional<layers::Codec> codec = {};
+    /// Layers of the base image that are compressed in another way are compressed anew.
+    Recompress recompress = Recompress::no;
+    /// registry: the manifest is pushed under its digest alone.
+    bool by_digest = false;
+    /// local and tar: everything below a directory named after the platform.
+    bool platform_folder = false;
+    /// Of the manifest, and of its descriptor in the index of a layout or an archive. These win over the request's.
+    oci::Annotations annotations = {};
+    oci::Annotations descriptor_annotations = {};
 };
+
+/// Do the image's files go there, rather than the image?
+inline bool is_files(Output::Kind kind) {
+    return kind == Output::Kind::local || kind == Output::Kind::tar;
+}
 
 struct BuildRequest {
     std::shared_ptr<const SourceFile> file;
     /// Path of the build file for its own ignore file; empty if it is not a file.
     std::string file_path;
+    /// The ignore file of the build context; empty: the one that is found beside the build file or in the context.
+    std::string ignore_file = {};
+    /// A directory; not used if the context came as an archive.
     std::string context;
-    /// name → directory; named contexts of other kinds are in lower.contexts only.
+    std::shared_ptr<const ArchiveContext> context_archive = {};
+    /// name → directory or archive; named contexts of other kinds are in lower.contexts only.
     std::map<std::string, std::string, std::less<>> context_directories;
+    std::map<std::string, std::shared_ptr<const ArchiveContext>, std::less<>> context_archives = {};
     LowerOptions lower;
     std::vector<Reference> names;
     std::vector<Output> outputs;
+    /// As in Output, for all of them.
+    oci::Annotations annotations = {};
+    oci::Annotations descriptor_annotations = {};
+    Squash squash = Squash::no;
     CacheUse cache = CacheUse::read_and_write;
     Pull pull = Pull::missing;
     layers::Codec codec;
@@ -79,8 +117,16 @@ struct Services {
 struct BuildResult {
     /// The image's id: the digest of its config.
     Digest image_id;
-    /// Known if an output needed a manifest.
+    /// Of the first output that needed a manifest.
     std::optional<Digest> manifest;
+    /// The same manifest, with size, platform and annotations.
+    std::optional<oci::Descriptor> descriptor = {};
+    /// The image's own time.
+    std::int64_t time = 0;
+    /// Everything that the image is called in the store and in the outputs, each once.
+    std::vector<Reference> names = {};
+    /// What the user may not have meant, as it was reported.
+    std::vector<Diagnostic> warnings = {};
 };
 
 BuildResult build(const BuildRequest& request, const Services& services, std::stop_token stop);

@@ -2,15 +2,19 @@
 
 #include <imgbuild/error.hpp>
 
+#include "builder/context/chain_tree.hpp"
+#include "builder/rootfs.hpp"
 #include "registry/oci_archive.hpp"
 #include "registry/oci_layout.hpp"
 #include "registry/repository.hpp"
+#include "util/assert.hpp"
 #include "util/files.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <unistd.h>
+#include <algorithm>
 
 namespace imgbuild::builder {
 namespace {
@@ -42,16 +46,24 @@ void write_archive_file(const std::string& path, const PackedImage& image, std::
     file.commit();
 }
 
-void push(const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
+void push(const PackedImage& image, const Output& output, std::span<const Reference> names, layers::Lease& lease,
           registry::RegistryClient& client,
           const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     for (const Reference& name : names) {
         in_context(fmt::format("pushing {}", util::quote(name.familiar())), [&] {
             registry::Repository repository(client, name, mount_from(name.domain()));
-            const std::vector<std::string> tags = {name.tag()};
+            std::vector<std::string> tags;
+            if (!output.by_digest) tags.push_back(name.tag());
             send_image(image, lease, repository, tags, work);
         });
     }
+}
+
+// "linux_arm_v7", as buildx names it.
+std::string folder_of(const Platform& platform) {
+    std::string out = platform.text();
+    std::replace(out.begin(), out.end(), '/', '_');
+    return out;
 }
 
 }  // namespace
@@ -69,9 +81,35 @@ void write_output(const Output& output, const PackedImage& image, std::span<cons
             return;
         }
         case Output::Kind::registry:
-            push(image, names, lease, registry, mount_from, work);
+            push(image, output, names, lease, registry, mount_from, work);
             return;
+        case Output::Kind::image:
+        case Output::Kind::cacheonly:
+        case Output::Kind::local:
+        case Output::Kind::tar:
+            break;
     }
+    IMGBUILD_ASSERT(!"an output without a manifest");
+}
+
+void write_files(const Output& output, const Image& image, LayerForms& forms, const Work& work) {
+    const ChainTree tree(forms.view(image.fs, work), forms.trees(image.fs, work));
+    const std::string folder = output.platform_folder ? folder_of(image.config.platform) : "";
+    if (output.kind == Output::Kind::local) {
+        if (!folder.empty()) util::make_directories(output.destination);
+        const std::string& to = output.destination;
+        write_rootfs_directory(tree, folder.empty() ? to : to + "/" + folder, work.stop);
+        return;
+    }
+    if (output.destination == "-") {
+        util::FdSink sink(STDOUT_FILENO, "standard output");
+        write_rootfs_tar(tree, folder, sink, work.stop);
+        return;
+    }
+    util::AtomicFile file(output.destination);
+    util::FdSink sink(file.fd(), output.destination);
+    write_rootfs_tar(tree, folder, sink, work.stop);
+    file.commit();
 }
 
 void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease) {

@@ -9,10 +9,14 @@
 
 namespace imgbuild::builder {
 
-/// Writes one output. `mount_from(domain)` names repositories of that registry whose blobs the image may share.
+/// Writes one output that takes the image. `names` are the output's, or if it has none the build's.
+/// `mount_from(domain)` names repositories of that registry whose blobs the image may share.
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
                   layers::Lease& lease, registry::RegistryClient& registry,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work);
+
+/// Writes one output that takes the image's files (is_files()).
+void write_files(const Output& output, const Image& image, LayerForms& forms, const Work& work);
 
 /// Makes the image known to the store, under its id and `names`.
 void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease);

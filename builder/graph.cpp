@@ -53,6 +53,11 @@ json op_json(const Op& op) {
     std::visit(overloaded{
                    [&](const ImageSource& image) { out["image"] = image.locator; },
                    [&](const LocalSource& local) { out["context"] = local.name; },
+                   [&](const HttpSource& http) {
+                       out["url"] = http.url;
+                       out["name"] = http.name;
+                       if (http.checksum) out["checksum"] = http.checksum->text();
+                   },
                    [&](const Exec& exec) {
                        out["args"] = exec.args;
                        out["env"] = exec.env;
@@ -89,6 +94,7 @@ std::string label_of(const Node& node) {
     return std::visit(overloaded{
                           [](const ImageSource& image) { return "FROM " + image.locator; },
                           [](const LocalSource& local) { return "context " + local.name; },
+                          [](const HttpSource& http) { return http.url; },
                           [](const Exec&) { return std::string("exec"); },
                           [](const File&) { return std::string("file"); },
                           [](const Merge&) { return std::string("merge"); },
@@ -134,6 +140,7 @@ std::string_view op_name(const Op& op) {
     return std::visit(overloaded{
                           [](const ImageSource&) { return "image"; },
                           [](const LocalSource&) { return "local"; },
+                          [](const HttpSource&) { return "http"; },
                           [](const Exec&) { return "exec"; },
                           [](const File&) { return "file"; },
                           [](const Merge&) { return "merge"; },

@@ -10,10 +10,11 @@
 //     NodeId base = graph.add({.op = ImageSource{…}});
 //     NodeId made = graph.add({.op = Exec{.args = {"/bin/sh", "-c", "make"}}, .base = base});
 //
-// Immutable once lowered, and a value: to_json() and to_dot() print it (`imgbuild debug graph`). HttpSource and
-// GitSource (DESIGN 2) join the variant together with what carries them out.
+// Immutable once lowered, and a value: to_json() and to_dot() print it (`imgbuild debug graph`). GitSource (DESIGN 2)
+// joins the variant together with what carries it out.
 #pragma once
 
+#include <imgbuild/digest.hpp>
 #include <imgbuild/error.hpp>
 #include <imgbuild/platform.hpp>
 
@@ -42,6 +43,15 @@ struct LocalSource {
     std::string name;
 };
 
+/// One file behind a URL.
+struct HttpSource {
+    std::string url;
+    /// The file's name in the node's result.
+    std::string name;
+    /// What its contents must be.
+    std::optional<Digest> checksum;
+};
+
 enum class Network { host, none };
 
 /// One command. Everything that it can observe is in here or in its base.
@@ -66,7 +76,7 @@ struct OwnerText {
 
 /// Files from another node, as COPY and ADD do it.
 struct CopyFiles {
-    /// The node that the files come from: a LocalSource or any file system.
+    /// The node that the files come from: a LocalSource, an HttpSource or any file system.
     NodeId from = 0;
     /// Paths or wildcards relative to the root of `from`.
     std::vector<std::string> sources;
@@ -107,7 +117,7 @@ using FileAction = std::variant<CopyFiles, MakeDirectory, MakeFile>;
 struct File {
     std::vector<FileAction> actions;
     /// Where names of owners are looked up, if not in the base: a layer that stands on nothing may belong to somebody.
-    std::optional<NodeId> users;
+    std::optional<NodeId> users = {};
 };
 
 /// The layers of another node on top of the base's, as they are: they were made without knowing it (COPY --link).
@@ -115,7 +125,7 @@ struct Merge {
     NodeId top = 0;
 };
 
-using Op = std::variant<ImageSource, LocalSource, Exec, File, Merge>;
+using Op = std::variant<ImageSource, LocalSource, HttpSource, Exec, File, Merge>;
 
 /// Where a node comes from, for progress and errors; in no key.
 struct NodeOrigin {
@@ -150,7 +160,7 @@ std::vector<NodeId> inputs_of(const Node& node);
 /// Which nodes are needed for `target`, by number.
 std::vector<bool> needed_for(const Graph& graph, NodeId target);
 
-/// "image", "local", "exec", "file" or "merge".
+/// "image", "local", "http", "exec", "file" or "merge".
 std::string_view op_name(const Op& op);
 
 /// Canonical: member names sorted, arrays in order. `target` may be nothing (an image without layers).

@@ -12,10 +12,8 @@ namespace {
 
 // An OCI manifest speaks of layers in OCI's words; docker's media types of the same bytes mean the same.
 std::string oci_media_type(const std::string& media_type) {
-    if (media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip")
-        return std::string(oci::media_type::kLayerGzip);
-    if (media_type == "application/vnd.docker.image.rootfs.diff.tar") return std::string(oci::media_type::kLayerTar);
-    return media_type;
+    const auto codec = oci::layer_codec(media_type);
+    return codec ? std::string(oci::layer_media_type(*codec)) : media_type;
 }
 
 Work part_of(const Work& work, std::stop_token stop) {
@@ -51,14 +49,15 @@ Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t t
     return out;
 }
 
-PackedImage pack_image(const Image& image, LayerForms& forms, const layers::Codec& codec, unsigned threads,
+PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
                        const Work& work) {
     PackedImage out;
     out.config_text = image.config_text;
     out.blobs.resize(image.fs.layers.size());
     // Layers one after the other where we compress, since that uses all cores by itself; fetching overlaps.
     in_parallel(image.fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
-        out.blobs[i] = forms.ensure_blob(*image.fs.layers[i], codec, part_of(work, std::move(stop)));
+        out.blobs[i] =
+            forms.ensure_blob(*image.fs.layers[i], packing.codec, part_of(work, std::move(stop)), packing.recompress);
     });
     out.manifest.media_type = std::string(oci::media_type::kManifest);
     out.manifest.config = oci::describe(oci::media_type::kConfig, out.config_text);
@@ -69,9 +68,11 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const layers::Code
         layer.size = form.blob.size;
         out.manifest.layers.push_back(std::move(layer));
     }
+    out.manifest.annotations = packing.annotations;
     out.manifest_text = out.manifest.to_json();
     out.descriptor = oci::describe(oci::media_type::kManifest, out.manifest_text);
     out.descriptor.platform = image.config.platform;
+    out.descriptor.annotations = packing.descriptor_annotations;
     return out;
 }
 

@@ -42,8 +42,19 @@ struct PackedImage {
     std::vector<layers::BlobForm> blobs;
 };
 
-/// Makes the blobs (a base image's as they came, ours by `codec`) and the manifest over them.
-PackedImage pack_image(const Image& image, LayerForms& forms, const layers::Codec& codec, unsigned threads,
+/// What manifest and blobs follow from, besides the image.
+struct Packing {
+    layers::Codec codec;
+    Recompress recompress = Recompress::no;
+    /// Of the manifest, and of the descriptor that leads to it.
+    oci::Annotations annotations = {};
+    oci::Annotations descriptor_annotations = {};
+
+    friend bool operator==(const Packing&, const Packing&) = default;
+};
+
+/// Makes the blobs (a base image's as they came, ours by the codec) and the manifest over them.
+PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
                        const Work& work);
 
 /// Config and layers in order, then the manifest with `tags`. What the sink has is left out.

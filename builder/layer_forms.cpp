@@ -3,10 +3,12 @@
 #include <imgbuild/error.hpp>
 
 #include "builder/parallel.hpp"
+#include "layers/decompress.hpp"
 #include "layers/pack.hpp"
 #include "layers/patch.hpp"
 #include "layers/tree_writer.hpp"
 #include "layers/unpack.hpp"
+#include "oci/media_types.hpp"
 #include "util/assert.hpp"
 #include "util/text.hpp"
 
@@ -153,8 +155,42 @@ layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, cons
     return form;
 }
 
-layers::BlobForm LayerForms::ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work) {
+// The same tar in another compression. Its entries are not looked at, so the blocks end elsewhere than in what pack()
+// makes; hence a codec id of its own.
+layers::BlobForm LayerForms::recompress(const Layer& layer, const layers::BlobForm& form, const layers::Codec& codec,
+                                        const Work& work) {
+    const std::string codec_id = codec.codec_id() + "/stream";
+    if (const auto known = lease_.find_form(*layer.diff_id, codec_id)) return *known;
+    return in_context(fmt::format("compressing layer {} anew", layer.diff_id->digest().brief()), [&] {
+        const auto blob = lease_.open_blob(form.blob);
+        const auto tar = layers::open_layer_blob(*blob);
+        layers::BlobWriter writer = lease_.begin_blob();
+        layers::Packer packer(codec, &writer, threads_);
+        std::vector<std::byte> buffer(256U << 10);
+        while (const std::size_t n = tar->read(buffer)) {
+            if (work.stop.stop_requested()) throw Cancelled();
+            packer.stream().write(std::span(buffer).first(n));
+        }
+        const layers::PackResult result = packer.finish();
+        if (result.diff_id != *layer.diff_id) {
+            throw CorruptData("the layer's tar", layer.diff_id->text(), result.diff_id.text());
+        }
+        const layers::BlobInfo info =
+            writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
+        layers::BlobForm out{.blob = info, .media_type = std::string(codec.media_type()), .codec_id = codec_id};
+        lease_.record_form(result.diff_id, out);
+        return out;
+    });
+}
+
+layers::BlobForm LayerForms::ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work, Recompress anew) {
     const std::lock_guard lock(layer.mutex);
+    const layers::BlobForm form = form_as_it_came(layer, codec, work);
+    const bool other = oci::layer_codec(form.media_type) != oci::layer_codec(codec.media_type());
+    return anew == Recompress::yes && other ? recompress(layer, form, codec, work) : form;
+}
+
+layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work) {
     if (layer.diff_id) {
         // What came from a registry stays as it is, whatever codec we would take.
         if (const auto pulled = lease_.find_form(*layer.diff_id, kPulled)) return *pulled;

@@ -18,6 +18,10 @@
 
 namespace imgbuild::builder {
 
+/// Whether a layer of a base image, which has a blob of its own, is compressed anew if the blob is of another kind than
+/// the codec's.
+enum class Recompress { no, yes };
+
 class LayerForms {
 public:
     /// `lease` must outlive this. `threads` is for compression and for unpacking layers side by side.
@@ -31,7 +35,8 @@ public:
     /// Packs to nowhere if it is not known yet: no compression.
     DiffId ensure_diff_id(Layer& layer, const Work& work);
     /// The blob: a base image's as it came, one of ours packed by `codec`.
-    layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work);
+    layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work,
+                                 Recompress recompress = Recompress::no);
 
     /// The merged names of a file system. Trees are made as well, since base images say their names only in their
     /// blobs.
@@ -47,6 +52,9 @@ private:
     layers::BlobForm fetch(const Layer& layer, const Work& work);
     layers::LayerId unpack(const Layer& layer, const Work& work);
     std::shared_ptr<const layers::NameIndex> names_locked(Layer& layer);
+    layers::BlobForm form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work);
+    layers::BlobForm recompress(const Layer& layer, const layers::BlobForm& form, const layers::Codec& codec,
+                                const Work& work);
     layers::BlobForm pack(Layer& layer, const layers::Codec& codec, const Work& work);
 
     layers::Lease& lease_;

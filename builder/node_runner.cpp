@@ -19,6 +19,7 @@ using util::overloaded;
 std::string instruction_of(const Node& node) {
     if (!node.origin.instruction.empty()) return node.origin.instruction;
     if (const auto* image = std::get_if<ImageSource>(&node.op)) return "image " + image->locator;
+    if (const auto* http = std::get_if<HttpSource>(&node.op)) return registry::parse_url(http->url).redacted();
     return std::string(op_name(node.op));
 }
 
@@ -94,6 +95,7 @@ NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
     return std::visit(overloaded{
                           [&](const ImageSource& source) { return image(id, source); },
                           [&](const LocalSource& source) { return local(id, source); },
+                          [&](const HttpSource& source) { return http(id, source, work); },
                           [&](const Exec& exec) {
                               const FileSystem base = base_of(node);
                               // The sandbox is only asked for when the command has to run.
@@ -132,6 +134,16 @@ NodeRunner::Ending NodeRunner::image(NodeId id, const ImageSource& source) {
 
 NodeRunner::Ending NodeRunner::local(NodeId id, const LocalSource& source) {
     results_[id].local = context_.contexts.at(source.name);
+    return {};
+}
+
+NodeRunner::Ending NodeRunner::http(NodeId id, const HttpSource& source, const Work& work) {
+    auto tree =
+        std::make_shared<const UrlTree>(UrlFile{.url = source.url, .name = source.name, .checksum = source.checksum},
+                                        context_.forms.lease(), context_.urls);
+    // With a checksum whoever needs the file fetches it, and mostly nobody does.
+    if (!source.checksum) tree->prepare(work);
+    results_[id].local = std::move(tree);
     return {};
 }
 

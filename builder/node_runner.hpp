@@ -4,6 +4,7 @@
 #include <imgbuild/progress.hpp>
 
 #include "builder/context/source_tree.hpp"
+#include "builder/context/url_tree.hpp"
 #include "builder/file_system.hpp"
 #include "builder/graph.hpp"
 #include "builder/images.hpp"
@@ -26,6 +27,7 @@ struct RunnerContext {
     layers::Store& store;
     /// By name, "context" among them.
     std::map<std::string, std::shared_ptr<const SourceTree>> contexts;
+    UrlAccess urls;
     /// Made when the first command really has to run.
     std::function<sandbox::Sandbox&()> sandbox;
     ProgressSink& progress;
@@ -60,6 +62,7 @@ private:
     Ending carry_out_node(NodeId id, const Work& work);
     Ending image(NodeId id, const ImageSource& source);
     Ending local(NodeId id, const LocalSource& source);
+    Ending http(NodeId id, const HttpSource& source, const Work& work);
     Ending put_layer(NodeId id, const FileSystem& base, LayerResult made);
     std::vector<ActionSource> sources_of(const File& file) const;
     Ending merge(NodeId id, const Merge& merge);

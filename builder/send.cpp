@@ -10,10 +10,18 @@ Digest send_stored_image(const layers::ImageRecord& record, const Output& output
     layers::Lease lease = services.store.begin_lease();
     LayerForms forms(lease, services.threads);
     const Work work{.stop = std::move(stop), .progress = services.progress};
-    const PackedImage packed = pack_image(image, forms, codec, services.threads, work);
+    if (is_files(output.kind)) {
+        write_files(output, image, forms, work);
+        return image.id;
+    }
+    const Packing packing{.codec = output.codec.value_or(codec),
+                          .recompress = output.recompress,
+                          .annotations = output.annotations,
+                          .descriptor_annotations = output.descriptor_annotations};
+    const PackedImage packed = pack_image(image, forms, packing, services.threads, work);
     write_output(
-        output, packed, names, lease, services.registry, [](const std::string&) { return std::vector<std::string>(); },
-        work);
+        output, packed, output.names.empty() ? names : output.names, lease, services.registry,
+        [](const std::string&) { return std::vector<std::string>(); }, work);
     return packed.descriptor.digest;
 }
 

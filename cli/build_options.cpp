@@ -2,7 +2,9 @@
 
 #include <imgbuild/error.hpp>
 
+#include "cli/stream_context.hpp"
 #include "util/fd.hpp"
+#include "util/rooted_dir.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -17,19 +19,19 @@
 namespace imgbuild::cli {
 namespace {
 
-constexpr std::size_t kLargestFile = 16U << 20;
 constexpr std::array<const char*, 4> kFileNames = {"Buildfile", "Dockerfile", "Containerfile", "dockerfile"};
 
 UsageError usage(std::string code, std::string message, std::string hint) {
     return UsageError({.code = std::move(code), .message = std::move(message), .hint = std::move(hint), .where = {}});
 }
 
-// The context is a directory for now; what docker would take besides is told apart, so that nobody wonders.
-void check_context(const std::string& context) {
-    const bool is_url = context.find("://") != std::string::npos || context.starts_with("git@");
-    if (context != "-" && !is_url) return;
+// What docker would take besides is told apart, so that nobody wonders.
+void refuse_git(const std::string& context) {
+    const bool is_http_git = is_url(context) && context.substr(0, context.find('#')).ends_with(".git");
+    const bool is_other = !is_url(context) && (context.find("://") != std::string::npos || context.starts_with("git@"));
+    if (!is_http_git && !is_other) return;
     throw usage("usage.unsupported-context", fmt::format("the context {} is not supported yet", util::quote(context)),
-                "give a directory; a build file on standard input goes with -f -");
+                "clone it and give the directory, or give the URL of a tar");
 }
 
 std::string find_file(const std::string& context) {
@@ -44,16 +46,17 @@ std::string find_file(const std::string& context) {
          .where = {}});
 }
 
-std::shared_ptr<const SourceFile> read_file(const std::string& path) {
+std::shared_ptr<const SourceFile> read_file(const std::string& path, AppContext& context) {
+    if (is_url(path)) return download_build_file(path, context);
     auto out = std::make_shared<SourceFile>();
     if (path == "-") {
         out->name = "standard input";
-        out->text = util::read_all(STDIN_FILENO, kLargestFile, "the build file");
+        out->text = util::read_all(STDIN_FILENO, kLargestBuildFile, "the build file");
         return out;
     }
     out->name = path;
     try {
-        out->text = util::read_file(path, kLargestFile);
+        out->text = util::read_file(path, kLargestBuildFile);
     } catch (const IoError& error) {
         throw Error({.code = "source.no-build-file",
                      .message = fmt::format("the build file cannot be read: {}", error.message()),
@@ -76,7 +79,52 @@ std::optional<std::pair<std::string, std::string>> parse_argument(const std::str
     return std::pair(text, *value);
 }
 
-void add_context(const std::string& text, builder::BuildRequest& request) {
+// The build file of a context that is a stream: in the tar, or the stream itself.
+void take_stream(const BuildOptions& options, AppContext& context, builder::BuildRequest& request) {
+    const bool own_file = options.file == "-" || is_url(options.file);
+    if (options.context == "-" && options.file == "-") {
+        throw usage("usage.no-context", "standard input cannot be the context and the build file at once",
+                    "name one of them");
+    }
+    StreamContext stream = read_stream_context(options.context, context);
+    request.context_archive = stream.context;
+    if (stream.file && !options.file.empty()) {
+        throw usage("usage.no-context",
+                    fmt::format("{} is no tar, so it is the build file, and -f {} names another one",
+                                util::quote(options.context), util::quote(options.file)),
+                    "leave -f out, or give a tar");
+    }
+    if (own_file) stream.file = read_file(options.file, context);
+    if (!stream.file) {
+        std::vector<std::string> names(kFileNames.begin(), kFileNames.end());
+        if (!options.file.empty()) names = {util::clean_path(options.file)};
+        auto found = stream.context->find_file(names, kLargestBuildFile);
+        if (!found) {
+            throw Error(
+                {.code = "source.no-build-file",
+                 .message = fmt::format("there is no {} in the context {}",
+                                        fmt::join(names, options.file.empty() ? ", " : ""), stream.context->name()),
+                 .hint = "name it with -f FILE",
+                 .where = {}});
+        }
+        stream.file = std::make_shared<const SourceFile>(std::move(*found));
+    }
+    request.file = stream.file;
+}
+
+void take_files(const BuildOptions& options, AppContext& context, builder::BuildRequest& request) {
+    refuse_git(options.context);
+    if (options.context == "-" || is_url(options.context)) {
+        take_stream(options, context, request);
+        return;
+    }
+    const std::string path = options.file.empty() ? find_file(options.context) : options.file;
+    request.file = read_file(path, context);
+    request.file_path = path == "-" || is_url(path) ? "" : path;
+    request.context = options.context;
+}
+
+void add_context(const std::string& text, AppContext& context, builder::BuildRequest& request) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
         throw usage("usage.bad-build-context", fmt::format("--build-context {} is not NAME=VALUE", util::quote(text)),
@@ -90,12 +138,20 @@ void add_context(const std::string& text, builder::BuildRequest& request) {
     }
     if (value.starts_with("docker-image://") || value.starts_with("oci-layout://")) {
         request.lower.contexts[name] = {.kind = Kind::image, .locator = value};
-    } else if (value.find("://") != std::string::npos || value.starts_with("git@")) {
-        throw usage("usage.unsupported-context",
-                    fmt::format("the context {} of --build-context {} is not supported yet", util::quote(value), name),
-                    "give a directory, docker-image://REFERENCE or oci-layout://DIR");
+        return;
+    }
+    refuse_git(value);
+    request.lower.contexts[name] = {.kind = Kind::directory, .locator = {}};
+    if (is_url(value)) {
+        const StreamContext stream = read_stream_context(value, context);
+        if (stream.file) {
+            throw Error({.code = "source.no-context",
+                         .message = fmt::format("{} of --build-context {} is no tar", util::quote(value), name),
+                         .hint = "ADD takes single files from URLs",
+                         .where = {}});
+        }
+        request.context_archives[name] = stream.context;
     } else {
-        request.lower.contexts[name] = {.kind = Kind::directory, .locator = {}};
         request.context_directories[name] = value;
     }
 }
@@ -131,10 +187,18 @@ std::optional<std::int64_t> epoch(const std::string& flag) {
 
 // Of an option that takes one value the last one counts, as with docker: scripts append theirs.
 void add_file_options(CLI::App& command, BuildOptions& options) {
-    command.add_option("context", options.context, "Directory that COPY and ADD read from")->type_name("DIR");
+    command
+        .add_option("context", options.context,
+                    "What COPY and ADD read from: a directory, '-' for a tar or a build file on standard input, or the "
+                    "URL of one")
+        ->type_name("DIR|-|URL");
     command
         .add_option("-f,--file", options.file,
-                    "Build file; '-' is standard input (default: Buildfile, Dockerfile or Containerfile in DIR)")
+                    "Build file, or its URL; '-' is standard input (default: Buildfile, Dockerfile or Containerfile in "
+                    "DIR)")
+        ->take_last();
+    command.add_option("--ignorefile", options.ignore_file, "Ignore file in place of .dockerignore and its like")
+        ->type_name("FILE")
         ->take_last();
     command.add_option("--target", options.target, "Stage to build, by name or number (default: the last)")
         ->take_last();
@@ -146,7 +210,8 @@ void add_file_options(CLI::App& command, BuildOptions& options) {
     command
         .add_option(
             "--build-context", options.contexts,
-            "Another directory or image by name: NAME=DIR, NAME=docker-image://REF, NAME=oci-layout://DIR[:TAG]")
+            "Another directory or image by name: NAME=DIR, NAME=docker-image://REF, NAME=oci-layout://DIR[:TAG], "
+            "NAME=URL of a tar")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
     command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
@@ -164,13 +229,10 @@ void add_build_options(CLI::App& command, BuildOptions& options) {
         ->take_last();
 }
 
-builder::BuildRequest make_request(const BuildOptions& options) {
-    check_context(options.context);
+builder::BuildRequest make_request(const BuildOptions& options, AppContext& context) {
     builder::BuildRequest request;
-    const std::string path = options.file.empty() ? find_file(options.context) : options.file;
-    request.file = read_file(path);
-    request.file_path = path == "-" ? "" : path;
-    request.context = options.context;
+    take_files(options, context, request);
+    request.ignore_file = options.ignore_file;
     for (const std::string& name : options.names) {
         Reference reference = Reference::parse(name);
         const bool twice = std::any_of(request.names.begin(), request.names.end(),
@@ -191,7 +253,7 @@ builder::BuildRequest make_request(const BuildOptions& options) {
     }
     request.lower.target_platform = target_platform(options.platforms);
     request.lower.build_platform = Platform::host();
-    for (const std::string& text : options.contexts) add_context(text, request);
+    for (const std::string& text : options.contexts) add_context(text, context, request);
     request.source_date_epoch = epoch(options.source_date_epoch);
     request.pull = options.pull ? builder::Pull::always : builder::Pull::missing;
     return request;

@@ -17,6 +17,7 @@ namespace imgbuild::cli {
 struct BuildOptions {
     std::string file;
     std::string context = ".";
+    std::string ignore_file;
     std::vector<std::string> names;
     std::string target;
     std::vector<std::string> build_args;
@@ -32,7 +33,8 @@ void add_file_options(CLI::App& command, BuildOptions& options);
 /// The same, and what else an image is made of.
 void add_build_options(CLI::App& command, BuildOptions& options);
 
-/// Reads the build file and makes the request that the options stand for. Throws UsageError, Error ("source.…").
-builder::BuildRequest make_request(const BuildOptions& options);
+/// Reads the build file, and what comes as a stream, and makes the request that the options stand for.
+/// Throws UsageError, Error ("source.…").
+builder::BuildRequest make_request(const BuildOptions& options, AppContext& context);
 
 }  // namespace imgbuild::cli

@@ -1,6 +1,8 @@
+#include "cli/annotations.hpp"
 #include "cli/build_options.hpp"
 #include "cli/calls.hpp"
 #include "cli/commands.hpp"
+#include "cli/metadata.hpp"
 #include "cli/outputs.hpp"
 #include "cli/progress_json.hpp"
 #include "cli/progress_plain.hpp"
@@ -25,11 +27,15 @@ struct Options {
     std::string call;
     std::string progress = "auto";
     std::string iid_file;
+    std::string metadata_file;
+    std::vector<std::string> annotations;
+    std::string squash;
     unsigned jobs = 16;
     bool check = false;
     bool list_targets = false;
     bool no_cache = false;
     bool push = false;
+    bool load = false;
     bool quiet = false;
 };
 
@@ -40,13 +46,28 @@ std::unique_ptr<ProgressSink> make_progress(const Options& options) {
     return std::make_unique<PlainProgress>(STDERR_FILENO);
 }
 
-void add_outputs(const Options& options, builder::BuildRequest& request) {
-    for (const std::string& text : options.outputs) {
-        if (auto output = parse_output(text)) request.outputs.push_back(std::move(*output));
+// As buildx has it: an image that is asked for anyway is the one that is pushed.
+void add_push(builder::BuildRequest& request) {
+    using Kind = builder::Output::Kind;
+    bool done = false;
+    for (builder::Output& output : request.outputs) {
+        if (output.kind == Kind::image) output.kind = Kind::registry;
+        done = done || output.kind == Kind::registry;
     }
-    if (options.push) request.outputs.push_back({.kind = builder::Output::Kind::registry, .destination = {}});
+    if (!done) request.outputs.push_back({.kind = Kind::registry, .destination = {}});
+}
+
+void add_outputs(const Options& options, builder::BuildRequest& request) {
+    using Kind = builder::Output::Kind;
+    for (const std::string& text : options.outputs) {
+        request.outputs.push_back(parse_output(text, request.lower.target_platform));
+    }
+    if (options.push) add_push(request);
+    // The store is what images are loaded to here.
+    if (options.load) request.outputs.push_back({.kind = Kind::image, .destination = {}});
+    check_outputs(request.outputs);
     for (const builder::Output& output : request.outputs) {
-        if (output.kind != builder::Output::Kind::registry || !request.names.empty()) continue;
+        if (output.kind != Kind::registry || !request.names.empty() || !output.names.empty()) continue;
         throw UsageError({.code = "usage.no-name",
                           .message = "an image without a name cannot be pushed",
                           .hint = "add -t REGISTRY/NAME:TAG",
@@ -75,24 +96,57 @@ void require_folder_of(const std::string& path, std::string_view option) {
          .where = {}});
 }
 
+builder::Squash parse_squash(const std::string& text) {
+    if (text.empty()) return builder::Squash::no;
+    if (text == "new") return builder::Squash::added;
+    if (text == "all") return builder::Squash::all;
+    throw UsageError({.code = "usage.bad-squash",
+                      .message = fmt::format("--squash={} is neither new nor all", util::quote(text)),
+                      .hint = "new joins the layers above the base image, all joins those of the base image too",
+                      .where = {}});
+}
+
+void write_text_file(const std::string& path, const std::string& text) {
+    if (path.empty()) return;
+    util::AtomicFile file(path);
+    file.write(text);
+    file.commit();
+}
+
+bool wants_warnings() {
+    const std::string value = AppContext::environment("BUILDX_METADATA_WARNINGS").value_or("");
+    return value == "1" || util::equals_ignoring_case(value, "true");
+}
+
+void write_results(const Options& options, const builder::BuildResult& result) {
+    write_text_file(options.iid_file, result.image_id.text());
+    if (options.metadata_file.empty()) return;
+    write_text_file(options.metadata_file,
+                    metadata_json(result, wants_warnings() ? MetadataWarnings::yes : MetadataWarnings::no));
+}
+
 int run_build(const Options& options, AppContext& context) {
     const Call call = parse_call(options.check ? "check" : options.list_targets ? "targets" : options.call);
-    builder::BuildRequest request = make_request(options.build);
+    builder::BuildRequest request = make_request(options.build, context);
     if (call.kind != Call::Kind::build) return run_call(call, request, AskFor::all_images, context);
+    request.squash = parse_squash(options.squash);
+    AnnotationSet annotations;
+    for (const std::string& text : options.annotations) {
+        add_annotation(text, request.lower.target_platform, annotations);
+    }
+    request.annotations = std::move(annotations.manifest);
+    request.descriptor_annotations = std::move(annotations.descriptor);
     request.cache = options.no_cache ? builder::CacheUse::write : builder::CacheUse::read_and_write;
     request.jobs = options.jobs;
     add_outputs(options, request);
     require_folder_of(options.iid_file, "--iidfile");
+    require_folder_of(options.metadata_file, "--metadata-file");
     for (const builder::Output& output : request.outputs) require_folder_of(output.destination, "--output");
 
     const std::unique_ptr<ProgressSink> progress = make_progress(options);
     const builder::BuildResult result = builder::build(request, make_services(context, *progress), context.stop());
 
-    if (!options.iid_file.empty()) {
-        util::AtomicFile file(options.iid_file);
-        file.write(result.image_id.text());
-        file.commit();
-    }
+    write_results(options, result);
     const bool archive_on_stdout = std::any_of(request.outputs.begin(), request.outputs.end(),
                                                [](const builder::Output& o) { return o.destination == "-"; });
     if (!archive_on_stdout) print_result(result.image_id.text() + "\n");
@@ -115,9 +169,15 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
         ->type_name("NAME[:TAG]")
         ->allow_extra_args(false);
     command->add_option("-o,--output", options->outputs, "Where the image goes besides the store")
-        ->type_name("type=TYPE[,KEY=VALUE…]")
+        ->type_name("DIR|-|type=TYPE[,KEY=VALUE…]")
         ->allow_extra_args(false);
     command->add_flag("--push", options->push, "Push to the registries of the image's names");
+    command->add_flag("--load", options->load, "Keep the image in the store, which is also the default");
+    command->add_option("--annotation", options->annotations, "Annotation of the manifest")
+        ->type_name("[LEVEL:]KEY=VALUE")
+        ->allow_extra_args(false);
+    command->add_flag("--squash{new}", options->squash,
+                      "Join the layers above the base image; with =all those of the base image too");
     command->add_flag("--no-cache", options->no_cache, "Run every step, whatever the cache has");
     command->add_option("--call", options->call, "Answer a question instead of building: check, outline or targets")
         ->type_name("WHAT[,format=json]")
@@ -134,6 +194,9 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
         ->capture_default_str();
     command->add_flag("-q,--quiet", options->quiet, "No progress; only the image's id, and errors");
     command->add_option("--iidfile", options->iid_file, "Write the image's id to this file")
+        ->type_name("FILE")
+        ->take_last();
+    command->add_option("--metadata-file", options->metadata_file, "Write digests and names to this file, as JSON")
         ->type_name("FILE")
         ->take_last();
     command->callback(

@@ -22,7 +22,7 @@ struct GraphOptions {
 };
 
 int run_graph_command(const GraphOptions& options, AppContext& context) {
-    const builder::BuildRequest request = make_request(options.build);
+    const builder::BuildRequest request = make_request(options.build, context);
     builder::Images images(context.store(), context.registry(), {.pull = request.pull}, context.stop());
     const builder::Lowered lowered = builder::plan_build(request, images, 4, context.stop());
     print_result(options.format == "dot"

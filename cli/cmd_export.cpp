@@ -24,11 +24,13 @@ std::string normal_form(const std::string& text) {
 }
 
 int run_export(const Options& options, AppContext& context) {
-    const auto output = parse_output(options.output);
-    if (!output || output->kind == builder::Output::Kind::registry) {
+    using Kind = builder::Output::Kind;
+    const builder::Output output = parse_output(options.output);
+    check_outputs({output});
+    if (output.kind == Kind::registry || output.kind == Kind::image || output.kind == Kind::cacheonly) {
         throw UsageError({.code = "usage.bad-output",
                           .message = "export writes files",
-                          .hint = "-o type=oci,dest=FILE; for a registry use `imgbuild push`",
+                          .hint = "-o type=oci,dest=FILE, or -o DIRECTORY; for a registry use `imgbuild push`",
                           .where = {}});
     }
     const layers::ImageRecord image = require_image(context.store(), options.image);
@@ -39,8 +41,8 @@ int run_export(const Options& options, AppContext& context) {
     }
     NoProgress progress;
     const Digest digest =
-        builder::send_stored_image(image, *output, names, {}, make_services(context, progress), context.stop());
-    if (output->destination != "-") print_result(digest.text() + "\n");
+        builder::send_stored_image(image, output, names, {}, make_services(context, progress), context.stop());
+    if (output.destination != "-") print_result(digest.text() + "\n");
     return 0;
 }
 
@@ -50,7 +52,7 @@ void add_export(CLI::App& app, AppContext& context, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("export", "Write an image of the store as an OCI archive or layout");
     command->footer(
-        "Prints the manifest's digest.\n\n"
+        "Prints the manifest's digest; of the files alone, the image's id.\n\n"
         "Examples:\n"
         "  imgbuild export app:1 -o type=oci,dest=app.tar\n"
         "  imgbuild export app:1 -o type=oci,tar=false,dest=layout");

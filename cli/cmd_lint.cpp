@@ -68,7 +68,7 @@ int run_lint(const Options& options, AppContext& context) {
         print_result(render_rules());
         return kOk;
     }
-    builder::BuildRequest request = make_request(options.build);
+    builder::BuildRequest request = make_request(options.build, context);
     const AskFor ask = options.build.pull ? AskFor::all_images : AskFor::local_images;
     const bool on_stdout = request.file_path.empty() && options.fix;
     if (options.fix && (mend(request, ask, context) || on_stdout)) save(request);

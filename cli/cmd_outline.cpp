@@ -34,7 +34,8 @@ void add_outline(CLI::App& app, AppContext& context, Chosen& chosen) {
         context.uses_store = false;
         chosen = [options, &context] {
             const AskFor ask = options->build.pull ? AskFor::all_images : AskFor::local_images;
-            return run_call({Call::Kind::outline, options->format}, make_request(options->build), ask, context);
+            return run_call({Call::Kind::outline, options->format}, make_request(options->build, context), ask,
+                            context);
         };
     });
 }
@@ -45,8 +46,8 @@ void add_targets(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->callback([options, &context, &chosen] {
         context.uses_store = false;
         chosen = [options, &context] {
-            return run_call({Call::Kind::targets, options->format}, make_request(options->build), AskFor::local_images,
-                            context);
+            return run_call({Call::Kind::targets, options->format}, make_request(options->build, context),
+                            AskFor::local_images, context);
         };
     });
 }

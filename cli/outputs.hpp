@@ -1,19 +1,23 @@
-// -o/--output: where an image goes. Values are CSV, as docker buildx has them: "type=oci,dest=out.tar".
+// -o/--output: where an image or its files go. Values are CSV, as docker buildx has them: "type=oci,dest=out.tar".
 #pragma once
 
-#include "builder/build.hpp"
+#include <imgbuild/platform.hpp>
 
-#include <optional>
+#include "builder/build.hpp"
+#include "cli/csv.hpp"
+
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace imgbuild::cli {
 
-/// Nothing for "type=image" alone, which is the store. Throws UsageError with the types that there are.
-std::optional<builder::Output> parse_output(std::string_view text);
+/// One value of --output. "DIR" alone is type=local, "-" is a tar on standard output. `platform` is the image's, for
+/// annotations that name one.
+/// Throws UsageError ("usage.bad-output") with the types and options that there are.
+builder::Output parse_output(std::string_view text, const Platform& platform = Platform::host());
 
-/// Splits a CSV line; fields may be in double quotes. Throws UsageError.
-std::vector<std::string> split_csv(std::string_view text);
+/// What no build can do: two outputs to one place. Throws UsageError ("usage.bad-output").
+void check_outputs(const std::vector<builder::Output>& outputs);
 
 }  // namespace imgbuild::cli

@@ -61,6 +61,8 @@ public:
     /// TLS.
     Url follow(const Url& base, std::string_view location) const;
 
+    /// For what is fetched by URL and is no registry's.
+    HttpTransport& transport() const { return transport_; }
     const RetryPolicy& retry() const { return options_.retry; }
 
 private:

@@ -13,8 +13,9 @@ namespace imgbuild::builder {
 using layers::EntryType;
 using util::Follow;
 
-ChainTree::ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees)
-    : view_(std::move(view)), trees_(std::move(trees)) {}
+ChainTree::ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees, Times times,
+                     std::shared_ptr<const void> owner)
+    : view_(std::move(view)), trees_(std::move(trees)), times_(times), owner_(std::move(owner)) {}
 
 SourceFileInfo ChainTree::describe(const layers::Found& found) const {
     // All names of a file lead to one inode entry; its address tells the group, and only equality is ever asked.

@@ -6,15 +6,22 @@
 #include "layers/chain_view.hpp"
 #include "util/rooted_dir.hpp"
 
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace imgbuild::builder {
 
 class ChainTree final : public SourceTree {
 public:
-    /// `trees`: of the view's layers, oldest first.
-    ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees);
+    enum class Times { kept, meaningless };
 
+    /// `trees`: of the view's layers, oldest first. `times`: those of layers are no later than the layers' own and are
+    /// kept. `owner` lives as long as this.
+    ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees, Times times = Times::kept,
+              std::shared_ptr<const void> owner = {});
+
+    bool keeps_times() const override { return times_ == Times::kept; }
     std::optional<SourceFileInfo> find(std::string_view path) const override;
     std::string resolve(std::string_view path) const override;
     std::vector<SourceFileInfo> children(std::string_view directory) const override;
@@ -26,6 +33,8 @@ private:
 
     layers::ChainView view_;
     std::vector<util::RootedDir> trees_;
+    Times times_;
+    std::shared_ptr<const void> owner_;
 };
 
 }  // namespace imgbuild::builder

@@ -33,7 +33,11 @@ std::optional<std::string> read_if_there(const std::string& path) {
     }
 }
 
-std::optional<IgnoreFile> find_ignore_file(const util::RootedDir& root, const std::string& build_file) {
+std::optional<IgnoreFile> find_ignore_file(const util::RootedDir& root, const IgnoreFileSearch& search) {
+    if (!search.given.empty()) {
+        return IgnoreFile{search.given, util::read_file(search.given, parser::kMaxIgnoreBytes)};
+    }
+    const std::string& build_file = search.build_file;
     if (!build_file.empty()) {
         for (const char* suffix : {".dockerignore", ".containerignore"}) {
             if (auto text = read_if_there(build_file + suffix))
@@ -124,7 +128,7 @@ std::optional<std::int64_t> committer_time(std::string_view commit) {
 
 }  // namespace
 
-std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file,
+std::shared_ptr<const LocalTree> open_context(const std::string& path, const IgnoreFileSearch& search,
                                               const std::string& store) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -135,7 +139,7 @@ std::shared_ptr<const LocalTree> open_context(const std::string& path, const std
              .where = {}});
     }
     util::RootedDir root{util::Fd(fd)};
-    auto ignore = find_ignore_file(root, build_file);
+    auto ignore = find_ignore_file(root, search);
     const auto hidden = directory_id(store);
     if (!ignore) return std::make_shared<LocalTree>(std::move(root), parser::IgnoreMatcher(), "", hidden);
     return in_context(fmt::format("reading {}", util::quote(ignore->name)), [&] {

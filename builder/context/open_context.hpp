@@ -10,11 +10,17 @@
 
 namespace imgbuild::builder {
 
-/// The first of these that exists is the ignore file: `build_file`.dockerignore, `build_file`.containerignore (if
-/// `build_file`, a path of the user's, is not empty), and in the directory .containerignore, .dockerignore.
+/// Which ignore file counts: `given` if it is not empty, else the first of these that exists:
+/// `build_file`.dockerignore, `build_file`.containerignore (if `build_file` is not empty), and in the directory
+/// .containerignore, .dockerignore. Both are paths of the user's.
+struct IgnoreFileSearch {
+    std::string build_file = {};
+    std::string given = {};
+};
+
 /// `store` (a path of ours, or empty) is left out if it lies in the directory.
 /// Throws Error ("source.no-context") if `path` is no directory, and for a malformed ignore file.
-std::shared_ptr<const LocalTree> open_context(const std::string& path, const std::string& build_file,
+std::shared_ptr<const LocalTree> open_context(const std::string& path, const IgnoreFileSearch& ignore,
                                               const std::string& store = {});
 
 /// The rules of that ignore file alone; none if there is no file, or no directory.

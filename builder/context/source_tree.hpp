@@ -6,6 +6,7 @@
 
 #include <imgbuild/digest.hpp>
 
+#include "builder/work.hpp"
 #include "layers/entry.hpp"
 #include "util/fd.hpp"
 
@@ -28,6 +29,13 @@ struct SourceFileInfo {
 class SourceTree {
 public:
     virtual ~SourceTree() = default;
+
+    /// Whatever has to be done before anything below is asked, once or more often.
+    virtual void prepare(const Work&) const {}
+    /// What keys see of the whole tree, if that is known without looking at it. prepare() need not have been called.
+    virtual std::optional<Digest> identity() const { return std::nullopt; }
+    /// Do the times of its files mean something, so that a copy has them? A checkout's do not.
+    virtual bool keeps_times() const { return false; }
 
     /// What `path` (clean) is, nothing on the way followed but directories; nothing if it is not there or excluded.
     virtual std::optional<SourceFileInfo> find(std::string_view path) const = 0;

@@ -1,5 +1,6 @@
 // COPY, ADD and WORKDIR: file operations as nodes of the graph.
 
+#include "builder/context/url_tree.hpp"
 #include "builder/frontend/instruction_parts.hpp"
 #include "parser/values.hpp"
 #include "util/rooted_dir.hpp"
@@ -40,6 +41,16 @@ bool is_remote(std::string_view source) {
 bool is_git(std::string_view source) {
     return source.starts_with("git@") || source.starts_with("git://") || source.starts_with("ssh://") ||
            (is_remote(source) && source.substr(0, source.find('#')).ends_with(".git"));
+}
+
+// A file name as a pattern that matches it alone.
+std::string literal_pattern(std::string_view name) {
+    std::string out;
+    for (const char c : name) {
+        if (std::string_view("*?[\\").contains(c)) out += '\\';
+        out += c;
+    }
+    return out;
 }
 
 struct Expanded {
@@ -113,6 +124,45 @@ void finish_files(File file, const parser::FileSet& files, const Expanded& set, 
     }
 }
 
+Error bad_checksum(std::string message, std::string hint, const SourceSpan& where) {
+    return Error(
+        {.code = "parse.bad-checksum", .message = std::move(message), .hint = std::move(hint), .where = where});
+}
+
+// SPEC A5.12: of one URL, so that it is clear whose it is.
+std::optional<Digest> checksum_of(const parser::Add& add, const Expanded& set, const Words& words) {
+    if (!add.checksum) return std::nullopt;
+    const std::string text = words.text(*add.checksum);
+    const SourceSpan where = words.at(*add.checksum);
+    if (set.sources.size() != 1 || !add.files.heredocs.empty()) {
+        throw bad_checksum("--checksum goes with exactly one source", "write an ADD for each", where);
+    }
+    if (!is_remote(set.sources.front())) {
+        throw bad_checksum(fmt::format("--checksum goes with a URL, and {} is none", util::quote(set.sources.front())),
+                           "files of the context are part of the build already", where);
+    }
+    const auto digest = Digest::parse(text);
+    if (digest) return digest;
+    throw bad_checksum(fmt::format("the checksum {} is not sha256: and 64 hexadecimal digits", util::quote(text)),
+                       "sha256sum prints the digits", where);
+}
+
+CopyFiles copy_from_url(const parser::Add& add, const Expanded& set, const std::string& url,
+                        const std::optional<Digest>& checksum, const parser::Instruction& instruction,
+                        const StageState& stage, const InstructionContext& context) {
+    HttpSource source{.url = url, .name = name_of_url(url), .checksum = checksum};
+    NodeOrigin origin = origin_of(instruction, stage, context);
+    origin.instruction = parse_source_url(url).redacted();
+    const std::string pattern = literal_pattern(source.name);
+    return {.from = context.http(source, std::move(origin)),
+            .sources = {pattern},
+            .destination = set.destination,
+            .owner = set.owner,
+            .mode = set.mode,
+            .excludes = set.excludes,
+            .unpack_archives = add.unpack.value_or(false)};
+}
+
 }  // namespace
 
 void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction, StageState& stage,
@@ -145,18 +195,24 @@ void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction
 void apply_add(const parser::Add& add, const parser::Instruction& instruction, StageState& stage,
                const InstructionContext& context) {
     if (add.keep_git_dir) refuse("ADD --keep-git-dir", "clone in a RUN step");
-    if (add.checksum) refuse("ADD --checksum", "download and check in a RUN step");
     const Words words(stage, context);
     const Expanded set = expand(add.files, words, stage);
-    for (const std::string& source : set.sources) {
-        if (is_git(source)) refuse("ADD of a git repository", "clone in a RUN step");
-        if (is_remote(source)) refuse("ADD of a URL", "download in a RUN step");
-    }
+    const std::optional<Digest> checksum = checksum_of(add, set, words);
 
     File file;
-    if (!set.sources.empty()) {
+    for (const std::string& source : set.sources) {
+        if (is_git(source)) refuse("ADD of a git repository", "clone in a RUN step");
+        if (is_remote(source)) {
+            file.actions.push_back(copy_from_url(add, set, source, checksum, instruction, stage, context));
+            continue;
+        }
+        auto* last = file.actions.empty() ? nullptr : std::get_if<CopyFiles>(&file.actions.back());
+        if (last != nullptr && last->from == context.build_context()) {
+            last->sources.push_back(source);
+            continue;
+        }
         file.actions.push_back(CopyFiles{.from = context.build_context(),
-                                         .sources = set.sources,
+                                         .sources = {source},
                                          .destination = set.destination,
                                          .owner = set.owner,
                                          .mode = set.mode,

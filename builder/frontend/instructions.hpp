@@ -24,6 +24,8 @@ struct InstructionContext {
     std::shared_ptr<const SourceFile> file;
     /// The node for the build context, made when it is first asked for.
     std::function<NodeId()> build_context;
+    /// The node for a file behind a URL.
+    std::function<NodeId(const HttpSource& source, NodeOrigin origin)> http;
     /// The node for COPY --from: a stage, a named context or an image. Nothing: an empty stage.
     std::function<std::optional<NodeId>(const parser::Word& from)> from;
 };

@@ -157,6 +157,8 @@ private:
                 .escape = file_.escape,
                 .file = file_.source,
                 .build_context = [this] { return local_source("context"); },
+                .http = [this](const HttpSource& source,
+                               NodeOrigin origin) { return http_source(source, std::move(origin)); },
                 .from = [this, index](const parser::Word& word) { return source_of(word, index); }};
     }
 
@@ -187,6 +189,14 @@ private:
         if (const auto at = locals_.find(name); at != locals_.end()) return at->second;
         const NodeId id = graph_.add({.op = LocalSource{name}, .base = {}, .origin = {}});
         locals_.emplace(name, id);
+        return id;
+    }
+
+    NodeId http_source(const HttpSource& source, NodeOrigin origin) {
+        const auto key = std::pair(source.url, source.checksum ? source.checksum->text() : "");
+        if (const auto at = urls_.find(key); at != urls_.end()) return at->second;
+        const NodeId id = graph_.add({.op = source, .base = {}, .origin = std::move(origin)});
+        urls_.emplace(key, id);
         return id;
     }
 
@@ -229,6 +239,8 @@ private:
     std::vector<Slot> stages_;
     std::map<std::string, NodeId> images_;
     std::map<std::string, NodeId> locals_;
+    /// By URL and checksum.
+    std::map<std::pair<std::string, std::string>, NodeId> urls_;
 };
 
 // The words after --from of an instruction, without looking at triggers.

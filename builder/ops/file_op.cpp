@@ -82,11 +82,15 @@ private:
             Selection selection;
             std::vector<Digest> contents;
             const auto* copy = std::get_if<CopyFiles>(&file_.actions[i]);
-            if (copy != nullptr && sources_[i].local) {
-                selection = select_files(*sources_[i].local, *copy);
-                contents =
-                    content_checksums(*sources_[i].local, files_of(selection), context_.store, context_.threads, work_);
-                identity.checksum = selection_checksum(selection, contents);
+            if (copy != nullptr && sources_[i].local && sources_[i].local->identity()) {
+                identity.checksum = sources_[i].local->identity();
+            } else if (copy != nullptr && sources_[i].local) {
+                const SourceTree& tree = *sources_[i].local;
+                tree.prepare(work_);
+                selection = select_files(tree, *copy);
+                contents = content_checksums(tree, files_of(selection), context_.store, context_.threads, work_);
+                identity.checksum = selection_checksum(selection, contents,
+                                                       tree.keeps_times() ? FileTimes::included : FileTimes::left_out);
             } else if (copy != nullptr) {
                 for (const LayerPtr& layer : sources_[i].fs->layers) identity.layers.push_back(layer->identity);
             }
@@ -100,7 +104,7 @@ private:
     // checksums again costs a stat() for each file that has not been touched lately, since the store remembers it.
     void require_unchanged() const {
         for (std::size_t i = 0; i < sources_.size(); ++i) {
-            if (!sources_[i].local) continue;
+            if (!sources_[i].local || sources_[i].local->identity()) continue;
             const auto files = files_of(selections_[i]);
             const auto now = content_checksums(*sources_[i].local, files, context_.store, context_.threads, work_);
             for (std::size_t k = 0; k < files.size(); ++k) {
@@ -114,13 +118,18 @@ private:
         }
     }
 
-    // Other nodes' files are looked at only when the definition alone did not find the layer.
+    // Other nodes' files, and those that are known by a checksum, are looked at only when the definition alone did not
+    // find the layer.
     void select_rest() {
         trees_.resize(file_.actions.size());
         for (std::size_t i = 0; i < file_.actions.size(); ++i) {
             const auto* copy = std::get_if<CopyFiles>(&file_.actions[i]);
             if (copy == nullptr) continue;
             trees_[i] = sources_[i].local;
+            if (trees_[i] && trees_[i]->identity()) {
+                trees_[i]->prepare(work_);
+                selections_[i] = select_files(*trees_[i], *copy);
+            }
             if (trees_[i]) continue;
             const FileSystem& fs = *sources_[i].fs;
             trees_[i] = std::make_shared<ChainTree>(context_.forms.view(fs, work_), context_.forms.trees(fs, work_));
@@ -151,9 +160,8 @@ private:
     void write_entry(const PlacedEntry& placed, std::int64_t time, const layers::ChainView& view,
                      layers::TreeWriter& writer) {
         Entry entry = placed.entry;
-        // A checkout's times mean nothing; those of other nodes are no later than their own layers' and are kept.
         const auto* from = std::get_if<FromSource>(&placed.content);
-        const bool keeps_time = from != nullptr && sources_.at(from->action).fs.has_value();
+        const bool keeps_time = from != nullptr && trees_.at(from->action)->keeps_times();
         entry.mtime = keeps_time ? std::min(entry.mtime, time) : time;
         std::visit(overloaded{
                        [&](std::monostate) { writer.add(std::move(entry)); },

@@ -149,13 +149,14 @@ std::vector<const SourceFileInfo*> files_of(const Selection& selection) {
     return out;
 }
 
-Digest selection_checksum(const Selection& selection, const std::vector<Digest>& contents) {
+Digest selection_checksum(const Selection& selection, const std::vector<Digest>& contents, FileTimes times) {
     util::Sha256 hash;
     LinkNumbers links;
     std::size_t next = 0;
     const auto add = [&](const SourceFileInfo& file) {
         update(hash, file.entry);
         update(hash, fmt::format("{}", links.of(file)));
+        if (times == FileTimes::included) update(hash, fmt::format("{}", file.entry.mtime));
         if (file.entry.type == layers::EntryType::file) update(hash, contents.at(next++).hex());
     };
     for (const SelectedRoot& root : selection.roots) {

@@ -39,9 +39,12 @@ struct SourceIdentity {
     std::vector<Digest> layers;
 };
 
-/// The checksum of a selection: paths, types, modes, owners, link targets, attributes and contents; no times.
+/// Whether the times of files are part of a checksum: where a copy has them.
+enum class FileTimes { left_out, included };
+/// The checksum of a selection: paths, types, modes, owners, link targets, attributes and contents.
 /// `contents`: digests of the regular files in the order of files_of().
-Digest selection_checksum(const Selection& selection, const std::vector<Digest>& contents);
+Digest selection_checksum(const Selection& selection, const std::vector<Digest>& contents,
+                          FileTimes times = FileTimes::left_out);
 /// The regular files of a selection, in its order.
 std::vector<const SourceFileInfo*> files_of(const Selection& selection);
 

@@ -95,12 +95,12 @@ class Workspace:
         plain_user.own(self.path, besides=self._stores)
         return [*plain_user.prefix(), *argv]
 
-    def run(self, *argv, code=0, env=None, cwd=None, timeout=300):
-        """Runs any command and expects this exit code (None: any)."""
+    def run(self, *argv, code=0, env=None, cwd=None, timeout=300, stdin=b""):
+        """Runs any command and with these bytes as its input and expects this exit code (None: any)."""
         self._stores.add(str((env or {}).get("IMGBUILD_ROOT", self.root)))
         argv = self._command(argv)
         try:
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            done = subprocess.run(argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   env=self.environment(**(env or {})), cwd=cwd or self.path, timeout=timeout,
                                   check=False)
         except subprocess.TimeoutExpired as late:

@@ -16,7 +16,7 @@ struct ContextFixture {
         for (const char* name : {"a", "b", "c", "d"}) context.write(name, "");
     }
     bool has(const std::string& name, const std::string& build_file = "") const {
-        return open_context(context.path(), build_file)->find(name).has_value();
+        return open_context(context.path(), {.build_file = build_file})->find(name).has_value();
     }
 };
 
@@ -46,7 +46,7 @@ TEST_CASE_METHOD(ContextFixture, "the build file's own ignore file goes before t
 
 TEST_CASE_METHOD(ContextFixture, "a store that lies in the context is not part of it") {
     context.write("cache/store/index.db", "");
-    const auto tree = open_context(context.path(), "", context.at("cache/store"));
+    const auto tree = open_context(context.path(), {}, context.at("cache/store"));
     CHECK(tree->find("cache"));
     CHECK_FALSE(tree->find("cache/store"));
     CHECK(tree->children("cache").empty());
@@ -54,12 +54,12 @@ TEST_CASE_METHOD(ContextFixture, "a store that lies in the context is not part o
 
 TEST_CASE_METHOD(ContextFixture, "a context that is no directory is an error") {
     const auto name = GENERATE(as<std::string>(), "a", "missing");
-    CHECK(test::error_code([&] { open_context(context.at(name), ""); }) == "source.no-context");
+    CHECK(test::error_code([&] { open_context(context.at(name), {}); }) == "source.no-context");
 }
 
 TEST_CASE_METHOD(ContextFixture, "a malformed ignore file is an error that names it") {
     context.write(".dockerignore", "[a\n");
-    CHECK_THROWS_WITH(open_context(context.path(), ""), Catch::Contains("'.dockerignore'"));
+    CHECK_THROWS_WITH(open_context(context.path(), {}), Catch::Contains("'.dockerignore'"));
 }
 
 TEST_CASE_METHOD(ContextFixture, "an ignore file that links out of the context is not followed there") {

@@ -22,9 +22,14 @@ struct Given {
     }
 };
 
+builder::BuildRequest request_of(const BuildOptions& options) {
+    AppContext context{std::stop_token()};
+    return make_request(options, context);
+}
+
 Error refusal_of(const BuildOptions& options) {
     try {
-        static_cast<void>(make_request(options));
+        static_cast<void>(request_of(options));
     } catch (const Error& error) {
         return error;
     }
@@ -41,7 +46,7 @@ TEST_CASE("a request has the file of the context and what the options say") {
     given.options.platforms = {"linux/x86_64"};
     given.options.source_date_epoch = "17";
     given.options.pull = true;
-    const builder::BuildRequest request = make_request(given.options);
+    const builder::BuildRequest request = request_of(given.options);
     CHECK(request.file->text == "FROM scratch\n");
     CHECK(request.file->name == given.directory.path() + "/Buildfile");
     CHECK(request.names.front().text() == "docker.io/library/app:1");
@@ -59,14 +64,14 @@ TEST_CASE("a build argument without a value is the environment's, or not given a
     ::setenv("IMGBUILD_TEST_SET", "from outside", 1);
     ::unsetenv("IMGBUILD_TEST_UNSET");
     given.options.build_args = {"IMGBUILD_TEST_SET", "IMGBUILD_TEST_UNSET"};
-    const builder::BuildRequest request = make_request(given.options);
+    const builder::BuildRequest request = request_of(given.options);
     CHECK(request.lower.build_args == decltype(request.lower.build_args){{"IMGBUILD_TEST_SET", "from outside"}});
 }
 
 TEST_CASE("named contexts are directories or images") {
     Given given;
     given.options.contexts = {"files=/srv", "base=oci-layout:///srv/base", "busybox=docker-image://alpine"};
-    const builder::BuildRequest request = make_request(given.options);
+    const builder::BuildRequest request = request_of(given.options);
     using Kind = builder::NamedContext::Kind;
     CHECK(request.lower.contexts.at("files").kind == Kind::directory);
     CHECK(request.context_directories.at("files") == "/srv");
@@ -99,12 +104,19 @@ TEST_CASE("a value that cannot be used is refused with a message that names it")
     CHECK_FALSE(error.message().empty());
 }
 
-TEST_CASE("contexts that are no directories yet are refused as such") {
+TEST_CASE("contexts that are git repositories are refused as such") {
     Given given;
-    given.options.context = GENERATE("-", "https://example.com/a.git", "git@example.com:a.git");
+    given.options.context = GENERATE("https://example.com/a.git#main", "ssh://example.com/a", "git@example.com:a.git");
     const Error error = refusal_of(given.options);
     CHECK(error.code() == "usage.unsupported-context");
     CHECK(error.message().find(given.options.context) != std::string::npos);
+}
+
+TEST_CASE("standard input is the context or the build file, not both") {
+    Given given;
+    given.options.context = "-";
+    given.options.file = "-";
+    CHECK(refusal_of(given.options).code() == "usage.no-context");
 }
 
 TEST_CASE("a source date epoch is a number of seconds") {
