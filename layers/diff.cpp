@@ -4,6 +4,7 @@
 
 #include "layers/failure.hpp"
 #include "layers/id_map.hpp"
+#include "layers/stat_entry.hpp"
 #include "layers/tree_inodes.hpp"
 #include "layers/tree_marks.hpp"
 #include "util/text.hpp"
@@ -12,7 +13,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <algorithm>
@@ -28,27 +28,6 @@ namespace {
 
 constexpr std::size_t kMaxPathBytes = 4095;
 constexpr std::uint32_t kUnchanged = 0xffffffff;
-
-bool written_by_host(std::string_view xattr) {
-    return xattr == "security.selinux" || xattr == "security.ima" || xattr == "security.evm";
-}
-
-EntryType type_of(const struct stat& status) {
-    switch (status.st_mode & S_IFMT) {
-        case S_IFDIR:
-            return EntryType::directory;
-        case S_IFLNK:
-            return EntryType::symlink;
-        case S_IFIFO:
-            return EntryType::fifo;
-        case S_IFCHR:
-            return status.st_rdev == 0 ? EntryType::whiteout : EntryType::char_device;
-        case S_IFBLK:
-            return EntryType::block_device;
-        default:
-            return EntryType::file;
-    }
-}
 
 std::string read_value(const std::string& path, const char* name, const std::string& what) {
     std::string value(256, '\0');
@@ -130,21 +109,12 @@ private:
     }
 
     Entry entry_of(std::string path, const struct stat& status) const {
-        Entry entry{.path = std::move(path), .type = type_of(status)};
-        entry.mtime = std::min<std::int64_t>(status.st_mtim.tv_sec, options_.layer_time);
-        if (entry.type == EntryType::whiteout) {
+        if (S_ISCHR(status.st_mode) && status.st_rdev == 0) {
             // When the file went away says nothing about the layer.
-            entry.mtime = options_.layer_time;
-            return entry;
+            return {.path = std::move(path), .type = EntryType::whiteout, .mtime = options_.layer_time};
         }
-        entry.mode = status.st_mode & 07777U;
-        entry.uid = status.st_uid;
-        entry.gid = status.st_gid;
-        if (entry.type == EntryType::file) entry.size = static_cast<std::uint64_t>(status.st_size);
-        if (entry.type == EntryType::char_device || entry.type == EntryType::block_device) {
-            entry.dev_major = major(status.st_rdev);
-            entry.dev_minor = minor(status.st_rdev);
-        }
+        Entry entry = stat_entry(path, status);
+        entry.mtime = std::min(entry.mtime, options_.layer_time);
         return entry;
     }
 
@@ -221,12 +191,12 @@ private:
         const std::string names = list_names(file, names_buffer_, entry.path);
         util::Xattrs held;
         for (const std::string_view listed : util::split(names, '\0')) {
-            if (listed.empty() || written_by_host(listed)) continue;
+            if (listed.empty() || is_written_by_host(listed)) continue;
             const std::string name(listed);
             auto real = true_name(name);
             if (!real) {
                 take_private(file, name, status, entry);
-            } else if (!written_by_host(*real)) {
+            } else if (!is_written_by_host(*real)) {
                 auto& to = is_held(name) ? held : entry.xattrs;
                 to.insert_or_assign(std::move(*real), read_value(file, name.c_str(), entry.path));
             }

@@ -1,4 +1,4 @@
-// The contents of one file, into a new file of a tree. Private to layers/.
+// The contents of one file, into a new file of a tree or of an output.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/stat_entry.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -9,7 +10,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cerrno>
 #include <climits>
@@ -22,27 +22,11 @@ using util::Follow;
 
 constexpr int kMaxLinks = 40;
 
-EntryType type_of(mode_t mode, const std::string& path) {
-    switch (mode & S_IFMT) {
-        case S_IFREG:
-            return EntryType::file;
-        case S_IFDIR:
-            return EntryType::directory;
-        case S_IFLNK:
-            return EntryType::symlink;
-        case S_IFIFO:
-            return EntryType::fifo;
-        case S_IFCHR:
-            return EntryType::char_device;
-        case S_IFBLK:
-            return EntryType::block_device;
-        default:
-            throw Error(
-                {.code = "source.socket",
-                 .message = fmt::format("{} in the context is a socket, which no image can hold", util::quote(path)),
-                 .hint = "exclude it in .dockerignore",
-                 .where = {}});
-    }
+Error socket_in_context(const std::string& path) {
+    return Error({.code = "source.socket",
+                  .message = fmt::format("{} in the context is a socket, which no image can hold", util::quote(path)),
+                  .hint = "exclude it in .dockerignore",
+                  .where = {}});
 }
 
 std::string read_link_at(int directory, const std::string& name, const std::string& path) {
@@ -55,14 +39,6 @@ std::string read_link_at(int directory, const std::string& name, const std::stri
 // Some file systems do not say in their lists.
 bool may_be_directory(const util::DirEntry& entry) {
     return entry.type == DT_DIR || entry.type == DT_UNKNOWN;
-}
-
-// What the host writes by itself says nothing about the file.
-void drop_host_attributes(util::Xattrs& xattrs) {
-    for (const char* name :
-         {"security.selinux", "security.ima", "security.evm", "system.posix_acl_access", "system.posix_acl_default"}) {
-        if (const auto at = xattrs.find(name); at != xattrs.end()) xattrs.erase(at);
-    }
 }
 
 }  // namespace
@@ -90,29 +66,21 @@ std::optional<SourceFileInfo> LocalTree::describe(int directory, const std::stri
     struct stat status {};
     util::check(::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), "look at", path);
     if (hidden_ == DirectoryId(status.st_dev, status.st_ino)) return std::nullopt;
-    SourceFileInfo out;
+    if (S_ISSOCK(status.st_mode)) throw socket_in_context(path);
+    SourceFileInfo out{.entry = layers::stat_entry(path, status), .link_group = {}};
     layers::Entry& entry = out.entry;
-    entry.type = type_of(status.st_mode, path);
-    entry.mode = status.st_mode & 07777;
-    entry.mtime = status.st_mtim.tv_sec;
-    if (entry.type == EntryType::file) entry.size = static_cast<std::uint64_t>(status.st_size);
+    entry.uid = 0;
+    entry.gid = 0;
     if (entry.type == EntryType::symlink) {
         entry.mode = 0777;
         entry.link_target = read_link_at(directory, name, path);
     }
-    if (entry.type == EntryType::char_device || entry.type == EntryType::block_device) {
-        entry.dev_major = major(status.st_rdev);
-        entry.dev_minor = minor(status.st_rdev);
-    }
     if (entry.type == EntryType::file && status.st_nlink > 1) out.link_group = {status.st_dev, status.st_ino};
-    if (entry.type == EntryType::file || entry.type == EntryType::directory) {
-        const int at = ::openat(directory, name.empty() ? "." : name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        const util::Fd fd(util::check(at, "open", path));
-        entry.xattrs = util::read_xattrs(fd.get(), path);
-        drop_host_attributes(entry.xattrs);
-        layers::normalise_capabilities(entry.xattrs);
-    }
-    entry.path = std::move(path);
+    const int at = ::openat(directory, name.empty() ? "." : name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    const util::Fd fd(util::check(at, "open", path));
+    entry.xattrs = util::read_xattrs(fd.get(), path);
+    std::erase_if(entry.xattrs, [](const auto& xattr) { return layers::is_written_by_host(xattr.first); });
+    layers::normalise_capabilities(entry.xattrs);
     return out;
 }
 

@@ -1,7 +1,8 @@
 // A directory of the user's as a source of files: the build context, or one named by --build-context.
 //
 // Nothing is copied beforehand: files are looked at when an instruction selects them. What the ignore file excludes is
-// not there. Owners of files are 0:0, as a checkout's owner means nothing; modes, links and attributes are kept.
+// not there. Owners of files are 0:0, as a checkout's owner means nothing; modes, links and attributes
+// (access lists and capabilities among them) are kept.
 // Checksums are content_checksums()'s matter, which remembers them between builds.
 #pragma once
 

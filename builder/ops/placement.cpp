@@ -111,6 +111,8 @@ private:
         if (rules.given_owner) std::tie(entry.uid, entry.gid) = *rules.given_owner;
         if (rules.mode && entry.type != EntryType::symlink) {
             entry.mode = rules.mode->apply(entry.mode, entry.type == EntryType::directory);
+            // Who may do what is said by --chmod now; a list beside it would contradict.
+            entry.xattrs.erase("system.posix_acl_access");
         }
     }
 

@@ -96,7 +96,7 @@ class Workspace:
         return [*plain_user.prefix(), *argv]
 
     def run(self, *argv, code=0, env=None, cwd=None, timeout=300, stdin=b""):
-        """Runs any command and with these bytes as its input and expects this exit code (None: any)."""
+        """Runs any command with these bytes as its input and expects this exit code (None: any)."""
         self._stores.add(str((env or {}).get("IMGBUILD_ROOT", self.root)))
         argv = self._command(argv)
         try:
