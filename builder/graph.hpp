@@ -70,7 +70,7 @@ struct Exec {
 /// Owner as written: names are looked up in the base's etc/passwd and etc/group, numbers are taken as they are.
 struct OwnerText {
     std::string user;
-    /// Empty: the same number as the user's.
+    /// Empty: the user's group if the user is a name, the same number if it is one.
     std::string group;
 };
 

@@ -243,8 +243,9 @@ std::pair<std::uint32_t, std::uint32_t> resolve_owner(const OwnerText& owner, co
         return {user.uid, user.gid};
     }
     const ResolvedUser user = resolve_user(owner.user, base.passwd(), {});
-    // Not the user's own group: docker takes the same number, and so files were always copied.
-    return {user.uid, user.uid};
+    // A name has its user's group. A number has the same number, whoever etc/passwd says that it is: so docker has it.
+    const bool is_name = !util::parse_number(owner.user).has_value();
+    return {user.uid, is_name ? user.gid : user.uid};
 }
 
 Placement place_files(const File& file, const std::vector<Selection>& selections, const layers::ChainView& base,

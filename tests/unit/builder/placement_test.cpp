@@ -115,7 +115,8 @@ TEST_CASE_METHOD(PlacementFixture, "a file is no directory and a directory no fi
 
 TEST_CASE_METHOD(PlacementFixture, "an owner is looked up in the base, and counts for directories that are made") {
     const auto [owner, text] = GENERATE(table<std::string, std::string>({
-        {"dev", "1000:1000"},
+        {"dev", "1000:100"},
+        {"1000", "1000:1000"},
         {"7", "7:7"},
     }));
     const Placement placement =
