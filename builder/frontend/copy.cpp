@@ -2,6 +2,8 @@
 
 #include "builder/context/url_tree.hpp"
 #include "builder/frontend/instruction_parts.hpp"
+#include "layers/entry.hpp"
+#include "parser/glob.hpp"
 #include "parser/values.hpp"
 #include "util/rooted_dir.hpp"
 #include "util/text.hpp"
@@ -124,6 +126,23 @@ void finish_files(File file, const parser::FileSet& files, const Expanded& set, 
     }
 }
 
+// A stage without files has a root directory all the same: its contents are nothing, and go somewhere.
+void copy_from_nothing(File& file, const Expanded& set, const std::string& stage_name) {
+    for (const std::string& source : set.sources) {
+        if (parser::has_wildcard(source)) continue;
+        if (!util::clean_path(source).empty()) {
+            throw Error({.code = "source.not-found",
+                         .message = fmt::format("{} not found: the stage {} is empty", util::quote(source),
+                                                util::quote(stage_name)),
+                         .hint = {},
+                         .where = {}});
+        }
+        MakeDirectory make{.path = set.destination, .owner = set.owner, .mode = layers::kImplicitMode};
+        if (!set.mode.empty()) make.mode = parser::FileMode::parse(set.mode).apply(make.mode, true) & 0777U;
+        file.actions.push_back(std::move(make));
+    }
+}
+
 Error bad_checksum(std::string message, std::string hint, const SourceSpan& where) {
     return Error(
         {.code = "parse.bad-checksum", .message = std::move(message), .hint = std::move(hint), .where = where});
@@ -173,20 +192,17 @@ void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction
     File file;
     if (!set.sources.empty()) {
         const std::optional<NodeId> from = copy.from ? context.from(*copy.from) : context.build_context();
-        if (!from) {
-            throw Error({.code = "source.not-found",
-                         .message = fmt::format("{} not found: the stage {} is empty", util::quote(set.sources.front()),
-                                                util::quote(copy.from->text)),
-                         .hint = {},
-                         .where = {}});
+        if (from) {
+            file.actions.push_back(CopyFiles{.from = *from,
+                                             .sources = set.sources,
+                                             .destination = set.destination,
+                                             .owner = set.owner,
+                                             .mode = set.mode,
+                                             .excludes = set.excludes,
+                                             .parents = copy.parents});
+        } else {
+            copy_from_nothing(file, set, copy.from->text);
         }
-        file.actions.push_back(CopyFiles{.from = *from,
-                                         .sources = set.sources,
-                                         .destination = set.destination,
-                                         .owner = set.owner,
-                                         .mode = set.mode,
-                                         .excludes = set.excludes,
-                                         .parents = copy.parents});
     }
     add_files(file, copy.files, set, words);
     finish_files(std::move(file), copy.files, set, history_text("COPY", set, copy.files), instruction, stage, context);

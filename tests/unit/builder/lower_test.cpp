@@ -251,6 +251,13 @@ TEST_CASE("COPY --from an empty stage finds nothing") {
     CHECK(told("FROM scratch AS a\nFROM scratch\nCOPY --from=a x /\n") == Told{.code = "source.not-found", .line = 3});
 }
 
+TEST_CASE("the root of an empty stage is a directory with nothing in it") {
+    const Lowered lowered = lower_text("FROM scratch AS a\nFROM scratch\nCOPY --from=a / *.x /d\n");
+    const File& file = test::result_op<File>(lowered);
+    REQUIRE(file.actions.size() == 1);
+    CHECK(std::get<MakeDirectory>(file.actions.front()).path == "/d");
+}
+
 TEST_CASE("sources that several instructions use are one node") {
     const Lowered lowered = lower_text("FROM scratch\nCOPY a /\nCOPY b /\nADD c /\n");
     CHECK(count_local_sources(lowered.graph) == 1);
