@@ -2,6 +2,7 @@
 
 #include "builder/context/open_context.hpp"
 #include "builder/export.hpp"
+#include "builder/frontend/stage_names.hpp"
 #include "builder/frontend/syntax.hpp"
 #include "builder/image.hpp"
 #include "builder/lint/survey.hpp"
@@ -41,6 +42,7 @@ public:
           forms_(lease_, services.threads) {}
 
     BuildResult run() {
+        uncached_stages_ = find_uncached_stages();
         const Lowered lowered = plan_build(request_, images_, services_.threads, stop_);
         report(lowered.warnings);
         time_limit_ = explicit_time(request_, lowered);
@@ -52,6 +54,25 @@ public:
     }
 
 private:
+    // As they are called in the graph. One that is not in the file is a slip of the pen.
+    std::set<std::string> find_uncached_stages() const {
+        std::set<std::string> out;
+        if (request_.uncached_stages.empty()) return out;
+        const parser::BuildFile file = parser::parse_file(request_.file);
+        for (const std::string& name : request_.uncached_stages) {
+            const std::size_t index = file.find_stage(name);
+            if (index == parser::BuildFile::npos) {
+                throw UsageError(
+                    {.code = "usage.unknown-target",
+                     .message = fmt::format("there is no stage {} to leave out of the cache", util::quote(name)),
+                     .hint = "name a stage of the build file, or its number",
+                     .where = {}});
+            }
+            out.insert(stage_label(file, index));
+        }
+        return out;
+    }
+
     void report(const std::vector<Diagnostic>& warnings) {
         for (const Diagnostic& warning : warnings) {
             services_.progress.report(event::Warning{.diagnostic = warning, .file = request_.file});
@@ -104,6 +125,7 @@ private:
                            .platform = request_.lower.target_platform,
                            .time_limit = time_limit_,
                            .cache = request_.cache,
+                           .uncached_stages = uncached_stages_,
                            .threads = services_.threads},
                           *lowered.result);
         next_step_ = runner.steps() + 1;
@@ -274,6 +296,7 @@ private:
     layers::Lease lease_;
     LayerForms forms_;
     std::optional<std::int64_t> time_limit_;
+    std::set<std::string> uncached_stages_;
     std::vector<std::unique_ptr<std::pair<Packing, PackedImage>>> packed_;
     std::size_t next_step_ = 1;
 };

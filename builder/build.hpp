@@ -28,6 +28,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -95,6 +96,8 @@ struct BuildRequest {
     oci::Annotations descriptor_annotations = {};
     Squash squash = Squash::no;
     CacheUse cache = CacheUse::read_and_write;
+    /// Names or numbers of stages whose steps run whatever the cache has.
+    std::set<std::string> uncached_stages = {};
     Pull pull = Pull::missing;
     layers::Codec codec;
     /// Seconds since 1970; overrides what the context and the layers say.

@@ -183,7 +183,7 @@ OpContext NodeRunner::op_context(NodeId id) const {
     return {.forms = context_.forms,
             .store = context_.store,
             .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
-            .cache = context_.cache,
+            .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
             .threads = context_.threads};
 }
 

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -34,6 +35,8 @@ struct RunnerContext {
     Platform platform;
     std::optional<std::int64_t> time_limit;
     CacheUse cache = CacheUse::read_and_write;
+    /// Labels of stages (NodeOrigin::stage) for which nothing is found.
+    std::set<std::string> uncached_stages = {};
     unsigned threads = 1;
 };
 

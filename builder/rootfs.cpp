@@ -210,12 +210,11 @@ private:
     }
 
     static UsageError in_the_way(const std::string& path, const struct stat& mine) {
-        return UsageError(
-            {.code = "usage.bad-output",
-             .message = fmt::format("{} is to be a {} in the output, and something else is there", util::quote(path),
-                                    S_ISDIR(mine.st_mode) ? "directory" : "file"),
-             .hint = "remove it, or write to an empty directory",
-             .where = {}});
+        return UsageError({.code = "usage.bad-output",
+                           .message = fmt::format("{} is to be a {} in the output, and something else is there",
+                                                  util::quote(path), S_ISDIR(mine.st_mode) ? "directory" : "file"),
+                           .hint = "remove it, or write to an empty directory",
+                           .where = {}});
     }
 
     util::RootedDir from_;

@@ -2,6 +2,7 @@
 #include "cli/build_options.hpp"
 #include "cli/calls.hpp"
 #include "cli/commands.hpp"
+#include "cli/foreign_options.hpp"
 #include "cli/metadata.hpp"
 #include "cli/outputs.hpp"
 #include "cli/progress_json.hpp"
@@ -30,6 +31,7 @@ struct Options {
     std::string metadata_file;
     std::vector<std::string> annotations;
     std::string squash;
+    std::vector<std::string> uncached_stages;
     unsigned jobs = 16;
     bool check = false;
     bool list_targets = false;
@@ -138,6 +140,9 @@ int run_build(const Options& options, AppContext& context) {
     request.descriptor_annotations = std::move(annotations.descriptor);
     request.cache = options.no_cache ? builder::CacheUse::write : builder::CacheUse::read_and_write;
     request.jobs = options.jobs;
+    for (const std::string& list : options.uncached_stages) {
+        for (const std::string& stage : split_csv(list)) request.uncached_stages.insert(stage);
+    }
     add_outputs(options, request);
     require_folder_of(options.iid_file, "--iidfile");
     require_folder_of(options.metadata_file, "--metadata-file");
@@ -165,6 +170,7 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
         "  imgbuild build -f Dockerfile --target final --build-arg V=2 -o type=oci,dest=out.tar .\n"
         "  imgbuild build -t 127.0.0.1:5000/app:1 --push .");
     add_build_options(*command, options->build);
+    add_foreign_options(*command);
     command->add_option("-t,--tag", options->build.names, "Name of the image; may be given several times")
         ->type_name("NAME[:TAG]")
         ->allow_extra_args(false);
@@ -179,6 +185,11 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->add_flag("--squash{new}", options->squash,
                       "Join the layers above the base image; with =all those of the base image too");
     command->add_flag("--no-cache", options->no_cache, "Run every step, whatever the cache has");
+    command
+        ->add_option("--no-cache-filter", options->uncached_stages,
+                     "Run every step of these stages, whatever the cache has")
+        ->type_name("STAGE[,STAGE…]")
+        ->allow_extra_args(false);
     command->add_option("--call", options->call, "Answer a question instead of building: check, outline or targets")
         ->type_name("WHAT[,format=json]")
         ->take_last();

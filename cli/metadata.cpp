@@ -44,8 +44,7 @@ json warnings_json(const std::vector<Diagnostic>& warnings) {
 
 json descriptor_json(const builder::BuildResult& result) {
     const oci::Descriptor& descriptor = *result.descriptor;
-    json out = {
-        {"mediaType", descriptor.media_type}, {"digest", descriptor.digest.text()}, {"size", descriptor.size}};
+    json out = {{"mediaType", descriptor.media_type}, {"digest", descriptor.digest.text()}, {"size", descriptor.size}};
     for (const auto& annotation : descriptor.annotations) out["annotations"][annotation.first] = annotation.second;
     out["annotations"]["config.digest"] = result.image_id.text();
     out["annotations"]["org.opencontainers.image.created"] =

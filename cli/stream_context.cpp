@@ -75,7 +75,8 @@ StreamContext read_stream_context(const std::string& where, AppContext& context)
     util::FdSource head(stream.get(), name);
     const bool is_tar = layers::looks_like_archive(head);
     rewind(stream);
-    if (is_tar) return {.context = std::make_shared<const builder::ArchiveContext>(std::move(stream), name), .file = {}};
+    if (is_tar)
+        return {.context = std::make_shared<const builder::ArchiveContext>(std::move(stream), name), .file = {}};
     SourceFile file{.name = where == "-" ? "standard input" : builder::parse_source_url(where).redacted(),
                     .text = util::read_all(stream.get(), kLargestBuildFile, "the build file")};
     return {.context = std::make_shared<const builder::ArchiveContext>(),

@@ -67,8 +67,8 @@ std::string name_of_url(const std::string& url) {
     for (std::size_t i = 0; i < path.size(); ++i) {
         unsigned value = 0;
         const char* begin = path.data() + i + 1;
-        const bool escaped = path[i] == '%' && i + 2 < path.size() &&
-                             std::from_chars(begin, begin + 2, value, 16).ptr == begin + 2;
+        const bool escaped =
+            path[i] == '%' && i + 2 < path.size() && std::from_chars(begin, begin + 2, value, 16).ptr == begin + 2;
         decoded += escaped ? static_cast<char>(value) : path[i];
         if (escaped) i += 2;
     }
@@ -101,13 +101,11 @@ void UrlTree::fetch(const Work& work) const {
         attempt.emplace(file.get(), what_.name, work, "download " + what_.name);
         return attempt->told;
     };
-    const registry::Downloaded got =
-        registry::download(access_.transport, access_.retry, request, begin, work.stop);
+    const registry::Downloaded got = registry::download(access_.transport, access_.retry, request, begin, work.stop);
     if (what_.checksum && attempt->hash.digest() != *what_.checksum) {
         throw Error({.code = "source.checksum",
-                     .message = fmt::format("{} has the checksum {}, and {} was asked for",
-                                            util::quote(url.redacted()), attempt->hash.digest().text(),
-                                            what_.checksum->text()),
+                     .message = fmt::format("{} has the checksum {}, and {} was asked for", util::quote(url.redacted()),
+                                            attempt->hash.digest().text(), what_.checksum->text()),
                      .hint = "look at what the server sends now before you change --checksum",
                      .where = {}});
     }

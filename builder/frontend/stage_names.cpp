@@ -21,8 +21,8 @@ std::optional<std::string> normal_form(std::string_view name) {
 
 }  // namespace
 
-std::string StageNames::label_of(std::size_t stage) const {
-    const std::string& name = file_.stages.at(stage).name;
+std::string stage_label(const parser::BuildFile& file, std::size_t stage) {
+    const std::string& name = file.stages.at(stage).name;
     return name.empty() ? fmt::format("stage-{}", stage) : name;
 }
 

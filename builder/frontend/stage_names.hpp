@@ -25,6 +25,9 @@ struct ContextDirectory {
 };
 using Origin = std::variant<Scratch, StageIndex, OutsideImage, ContextDirectory>;
 
+/// What people see of a stage: its name, or "stage-N".
+std::string stage_label(const parser::BuildFile& file, std::size_t stage);
+
 class StageNames {
 public:
     StageNames(const parser::BuildFile& file, const LowerOptions& options, const GlobalArguments& globals)
@@ -39,7 +42,7 @@ public:
     /// What COPY --from or a mount in `stage` names.
     Origin from(const parser::Word& word, std::size_t stage) const;
     Platform platform_of(std::size_t stage) const;
-    std::string label_of(std::size_t stage) const;
+    std::string label_of(std::size_t stage) const { return stage_label(file_, stage); }
 
 private:
     std::optional<Origin> context(std::string_view name, const Platform& platform) const;

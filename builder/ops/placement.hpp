@@ -60,7 +60,8 @@ Placement place_files(const File& file, const std::vector<Selection>& selections
                       const layers::ChainView& users, const IsArchive& is_archive);
 
 /// Numbers for an owner as written, from the texts of the base's etc/passwd and etc/group. A group that is not given is
-/// that of a user by name, and for a number the same number. Throws Error ("build.unknown-user", "build.unknown-group").
+/// that of a user by name, and for a number the same number. Throws Error ("build.unknown-user",
+/// "build.unknown-group").
 std::pair<std::uint32_t, std::uint32_t> resolve_owner(const OwnerText& owner, const layers::ChainView& base);
 
 }  // namespace imgbuild::builder

@@ -327,3 +327,32 @@ def test_layers_are_clean_tars(ws):
         expect(not any(re.match(r"(user|trusted)\.overlay", name) for name in node.xattrs), f"leaked: {node.xattrs}")
     tree = image.tree()
     expect("etc/group" not in tree and "etc/passwd" in tree, "the removal")
+
+
+def test_foreign_options(ws):
+    """Options of other builders are taken if they are harmless, and otherwise refused with what to do instead."""
+    context = ws.context({"Buildfile": "FROM scratch\nCOPY <<E /f\nE\n"})
+    ws.build(context, "--rm", "--force-rm", "--compress", "--load", "--provenance=false", "--sbom=false", "--rewrite-timestamp")
+    for option, hint in (("--provenance=mode=max", "attestations"), ("--sbom", "attestations"), ("--builder=b", "builders"),
+                         ("--cache-to=type=inline", "IMGBUILD_ROOT"), ("--memory=1g", "control group"),
+                         ("--security-opt=x", "sandbox"), ("--timestamp=1", "--source-date-epoch")):
+        contains(ws.build(context, option, code=2).err, option.partition("=")[0], hint)
+
+
+def test_no_cache_filter(ws):
+    """--no-cache-filter runs the steps of these stages again, and no others."""
+    context = ws.context({"Buildfile": """\
+FROM busybox AS one
+RUN echo in-one > /one
+FROM busybox AS two
+RUN echo in-two > /two
+FROM scratch
+COPY --from=one /one /
+COPY --from=two /two /
+"""})
+    ws.build(context)
+    err = ws.build(context, "--no-cache-filter", "two").err
+    matches(err, r"#\d+ \[one 2/2\] .*\n(?:.*\n)*?#\d+ CACHED")
+    started = [line for line in err.splitlines() if "[two 2/2]" in line][0].split()[0]
+    lacks("\n".join(line for line in err.splitlines() if line.startswith(f"{started} ")), "CACHED")
+    contains(ws.build(context, "--no-cache-filter", "three", code=2).err, "'three'")
