@@ -18,8 +18,7 @@ namespace {
 constexpr int kMaxRedirects = 10;
 
 Error failed(std::string message, std::string hint = {}) {
-    return Error(
-        {.code = "source.download", .message = std::move(message), .hint = std::move(hint), .where = {}});
+    return Error({.code = "source.download", .message = std::move(message), .hint = std::move(hint), .where = {}});
 }
 
 // Bounds what a server sends, and counts it.
@@ -96,15 +95,15 @@ Downloaded attempt(HttpTransport& transport, const DownloadRequest& request, uti
         const HttpResponse response = transport.send(exchange, stop);
         if (response.status == 200) {
             return {.last_modified = response.headers.find("Last-Modified").and_then([](const std::string& value) {
-                return parse_http_date(value);
-            }),
+                        return parse_http_date(value);
+                    }),
                     .size = bounded.size()};
         }
         const auto location = response.headers.find("Location");
         if (!is_redirect(response.status) || !location) throw_status(response, url);
         if (redirects == kMaxRedirects) {
-            throw failed(fmt::format("cannot download {}: more than {} redirects", util::quote(url.redacted()),
-                                     kMaxRedirects));
+            throw failed(
+                fmt::format("cannot download {}: more than {} redirects", util::quote(url.redacted()), kMaxRedirects));
         }
         Url next = follow(url, *location);
         if (next.origin() != url.origin()) exchange.headers.remove("Authorization");

@@ -2,9 +2,13 @@
 
 The counts are printed; floor.json holds what was reached, and only falling below it fails. Raise it with every gain.
 """
+import argparse
+import concurrent.futures
+import hashlib
 import json
 import os
 import pathlib
+import sys
 
 import workspace
 from expect import NoData, expect
@@ -49,3 +53,46 @@ def test_builds(ws):
     """Builds recorded from BuildKit: not fewer cases pass than before."""
     require_floor(run_suite(ws, "builds.py", BUILD_TOPICS, "--jobs", "2", "--timeout", "60", "--base-cache",
                             workspace.CACHE / "conformance-base"))
+
+
+# What a step of these writes is different each time, whoever builds: the time of day, numbers of processes.
+NOT_THE_SAME_TWICE = ()
+
+
+def digests_of(runner, folder):
+    """The archives' digests: cold, again from another checkout, and cold in another store from a third one."""
+    case, expected = (json.loads((folder / name).read_text()) for name in ("case.json", "expect.json"))
+    if not expected["ok"] or expected.get("volatile_content") or folder.name in NOT_THE_SAME_TWICE:
+        return None
+    work = pathlib.Path(runner.args.work) / f"{folder.parent.name}-{folder.name}"
+    found = []
+    for tag, store in (("cold", "one"), ("warm/in/another/place", "one"), ("elsewhere", "two")):
+        (work / store).mkdir(parents=True, exist_ok=True)
+        code, _, _, err, out = runner.build(str(work), tag, (folder / "Dockerfile").read_bytes(), case, case["context"],
+                                            str(work / store))
+        if code != 0:
+            return None  # test_builds counts it
+        found.append(hashlib.sha256(pathlib.Path(out).read_bytes()).hexdigest())
+    return found
+
+
+def test_digests(ws):
+    """Every build case has one digest: cold, warm, from other checkouts with other times, in another store."""
+    if not (DATA / "runner").is_dir():
+        raise NoData(f"there is no {DATA / 'runner'}")
+    sys.path.insert(0, str(DATA / "runner"))
+    import builds
+    import fixtures
+    base = fixtures.make_base(str(DATA), str(workspace.CACHE / "conformance-base"))
+    args = argparse.Namespace(imgbuild=workspace.binary(), work=str(ws.path / "digests"), env=[], root="case", no_net=False,
+                              timeout=120)
+    os.makedirs(args.work)
+    runner = builds.Runner(args, base)
+    folders = [folder for topic in BUILD_TOPICS for folder in sorted((DATA / topic).glob("*/*")) if (folder / "case.json").exists()]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        results = dict(zip([f"{folder.parent.name}/{folder.name}" for folder in folders],
+                           pool.map(lambda folder: digests_of(runner, folder), folders)))
+    compared = {name: found for name, found in results.items() if found}
+    print(f"       {len(compared)} cases", flush=True)
+    different = [f"{name}: {', '.join(digest[:12] for digest in found)}" for name, found in compared.items() if len(set(found)) > 1]
+    expect(not different, f"{len(different)} cases have several digests (cold, warm, elsewhere)\n" + "\n".join(different))

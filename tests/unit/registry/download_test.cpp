@@ -26,9 +26,9 @@ public:
     explicit Script(std::vector<Answer> answers) : answers_(std::move(answers)) {}
 
     HttpResponse send(const HttpRequest& request, std::stop_token) override {
-        asked.push_back(request.url + request.headers.find("Authorization").transform([](const std::string& value) {
-            return " " + value;
-        }).value_or(""));
+        asked.push_back(request.url + request.headers.find("Authorization")
+                                          .transform([](const std::string& value) { return " " + value; })
+                                          .value_or(""));
         const Answer& answer = answers_.at(asked.size() - 1);
         HttpResponse response{.status = answer.status, .headers = answer.headers, .text = {}};
         util::Sink* sink = request.on_response(response);
@@ -54,7 +54,8 @@ struct Fetched {
     Strings asked;
 };
 
-Fetched fetch(std::vector<Answer> answers, DownloadRequest request = {.url = "https://a.example/f", .authorization = {}, .limit = 100}) {
+Fetched fetch(std::vector<Answer> answers,
+              DownloadRequest request = {.url = "https://a.example/f", .authorization = {}, .limit = 100}) {
     Script script(std::move(answers));
     Fetched out;
     util::StringSink sink;
@@ -62,7 +63,8 @@ Fetched fetch(std::vector<Answer> answers, DownloadRequest request = {.url = "ht
                        [&]() -> util::Sink& {
                            sink = {};
                            return sink;
-                       }, {});
+                       },
+                       {});
     out.text = sink.text();
     out.asked = script.asked;
     return out;
@@ -89,13 +91,16 @@ TEST_CASE("a download is the body of the answer, and when it was last modified")
 }
 
 TEST_CASE("a download follows redirects, and takes credentials to no other origin") {
-    const Fetched fetched = fetch({redirect("/g"), redirect("https://b.example/h"), {.status = 200, .body = "x", .headers = {}}},
-                                  {.url = "https://a.example/f", .authorization = "Bearer t", .limit = 100});
-    CHECK(fetched.asked == Strings{"https://a.example/f Bearer t", "https://a.example/g Bearer t", "https://b.example/h"});
+    const Fetched fetched =
+        fetch({redirect("/g"), redirect("https://b.example/h"), {.status = 200, .body = "x", .headers = {}}},
+              {.url = "https://a.example/f", .authorization = "Bearer t", .limit = 100});
+    CHECK(fetched.asked ==
+          Strings{"https://a.example/f Bearer t", "https://a.example/g Bearer t", "https://b.example/h"});
 }
 
 TEST_CASE("a download is tried again after a refusal that may pass, from its first byte") {
-    CHECK(fetch({{.status = 503, .body = "busy", .headers = {}}, {.status = 200, .body = "x", .headers = {}}}).text == "x");
+    CHECK(fetch({{.status = 503, .body = "busy", .headers = {}}, {.status = 200, .body = "x", .headers = {}}}).text ==
+          "x");
     CHECK(refusal({{.status = 503}, {.status = 429}, {.status = 500}}) == "source.download");
 }
 
@@ -112,8 +117,8 @@ TEST_CASE("a download that is longer than its limit ends") {
 
 TEST_CASE("dates of HTTP are read in their one form") {
     CHECK(parse_http_date("Thu, 01 Jan 1970 00:00:01 GMT") == 1);
-    const auto text = GENERATE(as<std::string>(), "", "yesterday", "Sun, 31 Feb 1994 08:49:37 GMT",
-                               "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nox 1994 08:49:37 GMT",
-                               "Sunday, 06-Nov-94 08:49:37 GMT");
+    const auto text =
+        GENERATE(as<std::string>(), "", "yesterday", "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT",
+                 "Sun, 06 Nox 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT");
     CHECK(!parse_http_date(text));
 }
