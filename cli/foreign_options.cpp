@@ -67,11 +67,10 @@ bool is_off(const std::string& value) {
 
 void add_valued(CLI::App& command, const char* name, const std::function<void(const std::string&)>& take) {
     command
-        .add_option_function<std::vector<std::string>>(
-            name,
-            [take](const std::vector<std::string>& values) {
-                for (const std::string& value : values) take(value);
-            })
+        .add_option_function<std::vector<std::string>>(name,
+                                                       [take](const std::vector<std::string>& values) {
+                                                           for (const std::string& value : values) take(value);
+                                                       })
         ->allow_extra_args(false)
         ->group("");
 }

@@ -1,6 +1,6 @@
-// Options of `docker build`, `docker buildx build` and `buildah build` that have no effect here. Scripts bring them along,
-// so each is known: harmless ones are taken, and the others are errors that name what to do instead. None is taken and
-// then not done.
+// Options of `docker build`, `docker buildx build` and `buildah build` that have no effect here. Scripts bring them
+// along, so each is known: harmless ones are taken, and the others are errors that name what to do instead. None is
+// taken and then not done.
 #pragma once
 
 namespace CLI {

@@ -2,19 +2,16 @@
 
 #include <imgbuild/error.hpp>
 
+#include "builder/context/git_command.hpp"
+#include "builder/context/git_tree.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <array>
 #include <cerrno>
 #include <filesystem>
-#include <vector>
 
 namespace imgbuild::builder {
 namespace {
@@ -66,66 +63,6 @@ bool is_checkout(const std::string& path) {
     return false;
 }
 
-// The output of `git cat-file commit HEAD`; nothing if git says that there is none.
-std::optional<std::string> read_head_commit(const std::string& path) {
-    std::array<const char*, 7> argv = {"git", "-C", path.c_str(), "cat-file", "commit", "HEAD", nullptr};
-    std::vector<std::string> environment = {"GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0",
-                                            "LC_ALL=C"};
-    for (const char* name : {"PATH", "HOME", "XDG_CONFIG_HOME"}) {
-        if (const char* value = ::getenv(name)) environment.push_back(fmt::format("{}={}", name, value));
-    }
-    std::vector<char*> envp;
-    for (std::string& variable : environment) envp.push_back(variable.data());
-    envp.push_back(nullptr);
-
-    util::Pipe output = util::make_pipe();
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, output.write.get(), STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    pid_t pid = -1;
-    const int failure =
-        ::posix_spawnp(&pid, "git", &actions, nullptr, const_cast<char* const*>(argv.data()), envp.data());
-    posix_spawn_file_actions_destroy(&actions);
-    if (failure != 0) {
-        throw Error({.code = "source.git",
-                     .message = fmt::format("{} is a git checkout, and git cannot be started to ask for its commit: {}",
-                                            util::quote(path), strerrordesc_np(failure)),
-                     .hint = "install git, or say the image's time: --source-date-epoch SECONDS",
-                     .where = {}});
-    }
-    output.write.reset();
-    constexpr std::size_t kLimit = 1U << 20;
-    std::string text;
-    std::exception_ptr broken;
-    try {
-        text = util::read_all(output.read.get(), kLimit, "the commit");
-    } catch (...) {
-        broken = std::current_exception();
-    }
-    output.read.reset();
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (broken) std::rethrow_exception(broken);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return std::nullopt;
-    return text;
-}
-
-// "committer Name <mail> 1700000000 +0100", in the lines before the first empty one.
-std::optional<std::int64_t> committer_time(std::string_view commit) {
-    for (const std::string_view line : util::split(commit, '\n')) {
-        if (line.empty()) break;
-        if (!line.starts_with("committer ")) continue;
-        const auto words = util::split(line, ' ');
-        if (words.size() < 3) break;
-        const auto number = util::parse_number(words[words.size() - 2]);
-        if (number && *number < (1ULL << 40)) return static_cast<std::int64_t>(*number);
-    }
-    return std::nullopt;
-}
-
 }  // namespace
 
 std::shared_ptr<const LocalTree> open_context(const std::string& path, const IgnoreFileSearch& search,
@@ -159,9 +96,12 @@ parser::IgnoreMatcher load_ignore_rules(const std::string& path, const std::stri
 
 std::optional<std::int64_t> checkout_time(const std::string& path) {
     if (!is_checkout(path)) return std::nullopt;
-    const auto commit = read_head_commit(path);
-    if (!commit) return std::nullopt;
-    return committer_time(*commit);
+    const GitOutcome commit =
+        in_context(fmt::format("asking for the commit of the checkout {}", util::quote(path)), [&] {
+            return run_git({.arguments = {"-C", path, "cat-file", "commit", "HEAD"}}, {});
+        });
+    if (commit.exit_code != 0) return std::nullopt;
+    return committer_time(commit.output);
 }
 
 }  // namespace imgbuild::builder
