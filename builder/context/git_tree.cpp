@@ -17,7 +17,8 @@ constexpr std::size_t kCommitDigits = 40;
 constexpr std::size_t kCommitDigits256 = 64;
 
 bool is_hex(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 bool is_commit(std::string_view text) {
@@ -151,14 +152,16 @@ void GitTree::fetch(const std::string& place, const std::stop_token& stop) const
     } catch (const Error&) {
         if (!is_commit(wanted)) throw;
         // Some servers give out no single commits: then all that there is, and the commit may be in it.
-        here({"fetch", "-q", "--", what_.remote, "+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*"});
+        here({"fetch", "-q", "--", what_.remote, "+refs/heads/*:refs/fetched/heads/*",
+              "+refs/tags/*:refs/fetched/tags/*"});
     }
     const std::string tip = is_commit(wanted) ? wanted : "FETCH_HEAD";
     const std::string got(util::trim(here({"rev-parse", "--verify", "-q", tip + "^{commit}"})));
     if (got != commit_) {
         commit_ = got;
         require_checksum();
-        throw git_error(fmt::format("{} changed while it was fetched", util::quote(remote_for_people())), "build again");
+        throw git_error(fmt::format("{} changed while it was fetched", util::quote(remote_for_people())),
+                        "build again");
     }
     here({"checkout", "-q", "--detach", commit_});
     if (what_.submodules && util::RootedDir::open(place).stat(".gitmodules", util::Follow::no)) {
@@ -176,8 +179,8 @@ void GitTree::prepare(const Work& work) const {
     const util::RootedDir root = util::RootedDir::open(place.tree());
     auto directory = root.find(what_.subdirectory, O_PATH | O_DIRECTORY);
     if (!directory) {
-        throw git_error(fmt::format("{} has no directory {}", util::quote(remote_for_people()),
-                                    util::quote(what_.subdirectory)));
+        throw git_error(
+            fmt::format("{} has no directory {}", util::quote(remote_for_people()), util::quote(what_.subdirectory)));
     }
     tree_ = std::make_unique<const LocalTree>(util::RootedDir(std::move(*directory)),
                                               parser::IgnoreMatcher({".git", "**/.git"}), "");

@@ -1,5 +1,6 @@
 // A commit of a git repository as a source of files (ADD, contexts). What the repository has beside the commit (its
-// history, branches, configuration) is not there: files have the modes 644 and 755, directories 755, all belong to root.
+// history, branches, configuration) is not there: files have the modes 644 and 755, directories 755, all belong to
+// root.
 #pragma once
 
 #include <imgbuild/digest.hpp>
