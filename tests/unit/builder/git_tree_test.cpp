@@ -4,7 +4,6 @@
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/builder_support.hpp"
 
-
 using namespace imgbuild;
 using namespace imgbuild::builder;
 
@@ -41,7 +40,8 @@ TEST_CASE("what a server says and is no list of references is passed over") {
 }
 
 TEST_CASE("the committer's time is in the head of a commit") {
-    const std::string commit = "tree x\nauthor A <a> 1 +0000\ncommitter C D <c> 1700000000 +0100\n\ncommitter x 5 +0000\n";
+    const std::string commit =
+        "tree x\nauthor A <a> 1 +0000\ncommitter C D <c> 1700000000 +0100\n\ncommitter x 5 +0000\n";
     CHECK(committer_time(commit) == 1700000000);
     CHECK(!committer_time("tree x\n\ncommitter C <c> 5 +0000\n"));
 }
