@@ -12,6 +12,7 @@ DATA = pathlib.Path(os.environ.get("IMGBUILD_CONFORMANCE", workspace.TOP.parent 
 
 # What imgbuild refuses on purpose, or cannot do yet: a part of the message → why. All are told with their line.
 REFUSED = {
+    "names no version of the front end": "a front end that changes without a new name",
     "is not supported": "an instruction or frontend that is not there yet, named with its line",
     "names no image": "an ARG without a default in FROM: nobody can know the image without --build-arg",
 }
