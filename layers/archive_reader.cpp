@@ -127,17 +127,23 @@ public:
         if (read_full(into) != into.size()) bad_archive("the archive ends in the middle of an entry");
     }
     void skip(std::uint64_t n) {
+        if (skip_up_to(n) != n) bad_archive("the archive ends in the middle of an entry");
+    }
+    /// Less if the archive ends before.
+    std::uint64_t skip_up_to(std::uint64_t n) {
+        const std::uint64_t wanted = n;
         while (n > 0) {
             if (at_ == end_) {
                 check_stop(stop_);
                 at_ = 0;
                 end_ = source_.read(buffer_);
-                if (end_ == 0) bad_archive("the archive ends in the middle of an entry");
+                if (end_ == 0) return wanted - n;
             }
             const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(n, end_ - at_));
             at_ += step;
             n -= step;
         }
+        return wanted;
     }
     void drain() {
         at_ = end_ = 0;
@@ -193,7 +199,8 @@ public:
     /// Passes what nobody read.
     void end() {
         input_.skip(stored_);
-        input_.skip(padding_);
+        // Some writers (umoci) end an archive with the contents of its last file; other readers let that pass as well.
+        static_cast<void>(input_.skip_up_to(padding_));
         begin(0, 0);
     }
 

@@ -135,6 +135,13 @@ TEST_CASE("contents that nobody reads are passed over") {
     CHECK(reader.next() == nullptr);
 }
 
+TEST_CASE("an archive may end with the contents of its last file") {
+    const std::string tar = raw_tar({{.name = "a", .content = "a"}, {.name = "b", .content = "bcd"}});
+    const auto entries = read_archive(std::string_view(tar).substr(0, 3 * 512 + 3));
+    REQUIRE(entries.size() == 2);
+    CHECK(entries[1].content == "bcd");
+}
+
 TEST_CASE("names are cleaned as tar does it, and absolute ones only where that is wanted") {
     CHECK(read_archive(raw_tar({{.name = "./a//b/./c"}}))[0].entry.path == "a/b/c");
     CHECK(read_archive(raw_tar({{.name = "/a"}}), AbsoluteNames::strip)[0].entry.path == "a");
