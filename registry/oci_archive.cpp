@@ -3,9 +3,12 @@
 #include "registry/oci_archive.hpp"
 
 #include <imgbuild/error.hpp>
+#include <imgbuild/reference.hpp>
 
 #include "oci/json_object.hpp"
+#include "oci/manifest.hpp"
 #include "registry/copy_blob.hpp"
+#include "registry/docker_archive.hpp"
 #include "registry/layout_format.hpp"
 
 #include <fmt/format.h>
@@ -73,9 +76,21 @@ void write_file_header(util::Sink& out, std::string_view name, std::uint64_t siz
     write_header(out, name, '0', "0000644", size);
 }
 
+// What `docker load` wants to know of an image. Bare tags name nothing there.
+nlohmann::json docker_entry(std::string_view manifest_bytes, std::span<const std::string> names) {
+    const oci::Manifest manifest = oci::parse_manifest(manifest_bytes);
+    nlohmann::json layers = nlohmann::json::array();
+    for (const oci::Descriptor& layer : manifest.layers) layers.push_back(blob_file(layer.digest));
+    nlohmann::json tags = nlohmann::json::array();
+    for (const std::string& name : names) {
+        if (name.contains('/')) tags.push_back(Reference::parse(name).familiar());
+    }
+    return {{"Config", blob_file(manifest.config.digest)}, {"Layers", layers}, {"RepoTags", tags}};
+}
+
 }  // namespace
 
-OciArchiveWriter::OciArchiveWriter(util::Sink& out) : out_(out) {
+OciArchiveWriter::OciArchiveWriter(util::Sink& out, Docker docker) : out_(out), docker_(docker) {
     add_text(kLayoutFile, kLayoutMarker);
     write_header(out_, "blobs/", '5', "0000755", 0);
     write_header(out_, fmt::format("{}/", kBlobDirectory), '5', "0000755", 0);
@@ -102,13 +117,18 @@ void OciArchiveWriter::put(const oci::Descriptor& blob, const oci::OpenContent& 
 void OciArchiveWriter::put_manifest(const oci::Descriptor& manifest, std::string_view bytes,
                                     std::span<const std::string> tags, std::stop_token stop) {
     put(manifest, oci::open_text(std::string(bytes)), std::move(stop));
-    manifests_.emplace_back(manifest, std::vector<std::string>(tags.begin(), tags.end()));
+    manifests_.push_back({manifest, std::string(bytes), {tags.begin(), tags.end()}});
 }
 
 void OciArchiveWriter::finish() {
     nlohmann::json index = empty_layout_index();
-    for (const auto& listed : manifests_) list_in_index(index, listed.first, listed.second);
+    for (const Listed& listed : manifests_) list_in_index(index, listed.descriptor, listed.names);
     add_text(kIndexFile, oci::canonical_json(index));
+    if (docker_ == Docker::yes) {
+        nlohmann::json images = nlohmann::json::array();
+        for (const Listed& listed : manifests_) images.push_back(docker_entry(listed.bytes, listed.names));
+        add_text(kDockerManifestFile, oci::canonical_json(images));
+    }
     // Two empty blocks end an archive.
     constexpr std::array<char, 2 * kBlock> kEnd{};
     out_.write(std::as_bytes(std::span(kEnd)));

@@ -1,4 +1,5 @@
-// An OCI image layout as one tar stream, deterministic: fixed times, owners and modes, one order.
+// An OCI image layout as one tar stream, deterministic: fixed times, owners and modes, one order. On request it is an
+// archive for `docker load` as well: "manifest.json" points into the same blobs, as docker itself writes it today.
 //
 //     util::AtomicFile file(path);
 //     util::FdSink out(file.fd(), path);
@@ -20,7 +21,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace imgbuild::registry {
@@ -28,8 +28,10 @@ namespace imgbuild::registry {
 /// Unlike other sinks not for several threads: a stream has one writer.
 class OciArchiveWriter final : public oci::BlobSink {
 public:
+    enum class Docker { no, yes };
+
     /// Writes the first entries. `out` must outlive the writer.
-    explicit OciArchiveWriter(util::Sink& out);
+    explicit OciArchiveWriter(util::Sink& out, Docker docker = Docker::no);
 
     /// True if it was written to this archive.
     bool has(const oci::Descriptor& blob, std::stop_token stop) override;
@@ -38,15 +40,23 @@ public:
     /// `tags` may be whole names as well, see list_in_index().
     void put_manifest(const oci::Descriptor& manifest, std::string_view bytes, std::span<const std::string> tags,
                       std::stop_token stop) override;
-    /// Writes index.json and the end of the tar. Must be called once, after everything else.
+    /// Writes index.json, manifest.json if it was asked for, and the end of the tar. Must be called once, after
+    /// everything else.
     void finish();
 
 private:
+    struct Listed {
+        oci::Descriptor descriptor;
+        std::string bytes;
+        std::vector<std::string> names;
+    };
+
     void add_text(std::string_view name, std::string_view text);
 
     util::Sink& out_;
+    Docker docker_;
     std::set<Digest> written_;
-    std::vector<std::pair<oci::Descriptor, std::vector<std::string>>> manifests_;
+    std::vector<Listed> manifests_;
 };
 
 }  // namespace imgbuild::registry

@@ -10,10 +10,7 @@
 
 #include <fmt/format.h>
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <algorithm>
-#include <cerrno>
 
 namespace imgbuild::registry {
 namespace {
@@ -74,22 +71,29 @@ std::optional<oci::Descriptor> find_only(const oci::Index& index, const Platform
 
 }  // namespace
 
-OciLayout OciLayout::open(const std::string& path) {
-    util::RootedDir root = util::RootedDir::open(path);
-    const auto marker = root.read_file(kLayoutFile, kMaxMarkerBytes);
+OciLayout::OciLayout(std::string path, std::unique_ptr<ImageFiles> files)
+    : path_(std::move(path)), files_(std::move(files)) {
+    const auto marker = files_->read(kLayoutFile, kMaxMarkerBytes);
     if (!marker) {
         throw CorruptData(
             {.code = "corrupt.oci-layout",
-             .message = fmt::format("{} is no OCI layout: it has no file 'oci-layout'", util::quote(path)),
+             .message = fmt::format("{} is no OCI layout: it has no file 'oci-layout'", util::quote(path_)),
              .hint = "make one with `skopeo copy … oci:DIR` or `imgbuild build -o type=oci,tar=false,dest=DIR`",
              .where = {}});
     }
-    check_layout_marker(*marker, fmt::format("'oci-layout' in {}", util::quote(path)));
-    return OciLayout(path, std::move(root));
+    check_layout_marker(*marker, fmt::format("'oci-layout' in {}", util::quote(path_)));
+}
+
+OciLayout OciLayout::open(const std::string& path) {
+    return {path, std::make_unique<DirectoryFiles>(path)};
+}
+
+OciLayout OciLayout::open_archive(const std::string& path) {
+    return {path, std::make_unique<TarFiles>(path)};
 }
 
 oci::Index OciLayout::read_index() const {
-    const auto text = root_.read_file(kIndexFile, oci::kMaxManifestBytes);
+    const auto text = files_->read(kIndexFile, oci::kMaxManifestBytes);
     if (!text) {
         throw CorruptData({.code = "corrupt.oci-layout",
                            .message = fmt::format("the OCI layout {} has no 'index.json'", util::quote(path_)),
@@ -100,33 +104,13 @@ oci::Index OciLayout::read_index() const {
                       [&] { return oci::parse_index(*text); });
 }
 
-util::Fd OciLayout::open_blob(const Digest& digest) const {
-    // Without O_NONBLOCK a FIFO in place of the blob would hold us forever.
-    util::Fd fd = root_.open_file(blob_file(digest), O_RDONLY | O_NONBLOCK, util::Follow::no);
-    struct stat status {};
-    util::check(::fstat(fd.get(), &status), "stat", path_ + "/" + blob_file(digest));
-    if (!S_ISREG(status.st_mode)) {
-        throw CorruptData(
-            {.code = "corrupt.oci-layout",
-             .message = fmt::format("blob {} in {} is no regular file", digest.text(), util::quote(path_)),
-             .hint = {},
-             .where = {}});
-    }
-    return fd;
-}
-
 void OciLayout::fetch(const oci::Descriptor& blob, util::Sink& into, std::stop_token stop) {
-    const util::Fd fd = open_blob(blob.digest);
-    const std::string what = fmt::format("blob {} in {}", blob.digest.text(), util::quote(path_));
-    util::FdSource source(fd.get(), what);
-    copy_blob(blob, source, into, what, stop);
+    const auto content = files_->open(blob_file(blob.digest));
+    copy_blob(blob, *content, into, fmt::format("blob {} in {}", blob.digest.text(), util::quote(path_)), stop);
 }
 
 oci::Descriptor OciLayout::describe_blob(const Digest& digest) const {
-    const util::Fd fd = open_blob(digest);
-    struct stat status {};
-    util::check(::fstat(fd.get(), &status), "stat", path_ + "/" + blob_file(digest));
-    return {.media_type = {}, .digest = digest, .size = static_cast<std::uint64_t>(status.st_size)};
+    return {.media_type = {}, .digest = digest, .size = files_->size_of(blob_file(digest)).value()};
 }
 
 oci::Descriptor OciLayout::find_image(std::string_view selector, const Platform& wanted) const {
@@ -138,7 +122,7 @@ oci::Descriptor OciLayout::find_image(std::string_view selector, const Platform&
         const auto listed = std::find_if(index.manifests.begin(), index.manifests.end(),
                                          [&](const oci::Descriptor& entry) { return entry.digest == *digest; });
         if (listed != index.manifests.end()) return *listed;
-        if (root_.stat(blob_file(*digest), util::Follow::no)) return describe_blob(*digest);
+        if (files_->size_of(blob_file(*digest))) return describe_blob(*digest);
     } else {
         found = find_named(index, selector);
     }

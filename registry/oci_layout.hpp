@@ -1,4 +1,4 @@
-// Images in a directory. Spec: image-spec image-layout.md.
+// Images in a directory, or in a tar of such a directory. Spec: image-spec image-layout.md.
 //
 // The directory holds "oci-layout" (a version), "index.json" (what images there are, with their names), and
 // "blobs/sha256/<hex>". Readers believe nothing: a layout may come from anybody, so files are only opened inside the
@@ -9,8 +9,9 @@
 
 #include "oci/blobs.hpp"
 #include "oci/resolve.hpp"
-#include "util/rooted_dir.hpp"
+#include "registry/image_files.hpp"
 
+#include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -23,6 +24,8 @@ class OciLayout final : public oci::BlobSource {
 public:
     /// `path` is a directory of the user's. Throws IoError; CorruptData ("corrupt.oci-layout") if it is no layout.
     static OciLayout open(const std::string& path);
+    /// `path` is a tar with a layout in it, uncompressed. Throws as open() and TarFiles.
+    static OciLayout open_archive(const std::string& path);
 
     /// `selector` is a name ("1.2" or a whole image name, compared with org.opencontainers.image.ref.name and
     /// io.containerd.image.name), a digest ("sha256:…"), or empty. Empty means the only image there is, else the one
@@ -33,16 +36,15 @@ public:
     void fetch(const oci::Descriptor& blob, util::Sink& into, std::stop_token stop) override;
 
 private:
-    OciLayout(std::string path, util::RootedDir root) : path_(std::move(path)), root_(std::move(root)) {}
+    OciLayout(std::string path, std::unique_ptr<ImageFiles> files);
 
     oci::Index read_index() const;
     oci::Descriptor find_image(std::string_view selector, const Platform& wanted) const;
     /// A manifest that index.json does not list, by its digest alone.
     oci::Descriptor describe_blob(const Digest& digest) const;
-    util::Fd open_blob(const Digest& digest) const;
 
     std::string path_;
-    util::RootedDir root_;
+    std::unique_ptr<ImageFiles> files_;
 };
 
 /// Writes a layout into a directory that may hold one already. Blobs are published atomically and once; index.json is
