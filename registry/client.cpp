@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 namespace imgbuild::registry {
 namespace {
 
@@ -27,6 +29,20 @@ bool may_follow(const HttpRequest& request, int status) {
 
 }  // namespace
 
+RegistryClient::RegistryClient(HttpTransport& transport, ClientOptions options)
+    : transport_(transport),
+      options_(std::move(options)),
+      authorizer_(
+          options_.credentials,
+          [this](HttpRequest request, const Purpose& purpose, std::stop_token stop) {
+              const std::string method = request.method;
+              Answer answer = send(std::move(request), purpose, std::move(stop));
+              if (answer.response.status < 300) return std::move(answer.response);
+              throw_refusal(answer.response, purpose, fmt::format("{} {}", method, answer.from.redacted()),
+                            "the token server does not accept the credentials");
+          },
+          [this](const Url& base, std::string_view location) { return follow(base, location); }) {}
+
 bool RegistryClient::may_be_plain(const Url& url) const {
     return is_loopback(url.host()) || options_.plain_http.contains(url.authority);
 }
@@ -34,7 +50,8 @@ bool RegistryClient::may_be_plain(const Url& url) const {
 Url RegistryClient::api(std::string_view domain) const {
     Url url{.scheme = "https", .authority = std::string(domain), .path = "/v2/", .query = {}};
     if (domain == "docker.io") url.authority = "registry-1.docker.io";
-    if (may_be_plain(url)) url.scheme = "http";
+    const std::lock_guard lock(mutex_);
+    if (may_be_plain(url) && !with_tls_.contains(url.authority)) url.scheme = "http";
     return url;
 }
 
@@ -47,16 +64,15 @@ Url RegistryClient::follow(const Url& base, std::string_view location) const {
     return next;
 }
 
-HttpResponse RegistryClient::exchange(HttpRequest request, const Purpose& purpose, Accept404 accept_404,
-                                      std::stop_token stop) {
+RegistryClient::Answer RegistryClient::send(HttpRequest request, const Purpose& purpose, std::stop_token stop) {
     Url url = parse_url(request.url);
     for (int redirects = 0;; ++redirects) {
-        // Credentials will be added here, and a 401 below answered with them, once; nothing else needs to know.
         HttpResponse response = transport_.send(request, stop);
-        if (response.status < 300 || (response.status == 404 && accept_404 == Accept404::yes)) return response;
         const auto location = response.headers.find("Location");
         if (!location || !may_follow(request, response.status)) {
-            throw_refusal(response, purpose, fmt::format("{} {}", request.method, url.redacted()));
+            return {.response = std::move(response),
+                    .from = std::move(url),
+                    .authorization = request.headers.find("Authorization").value_or("")};
         }
         if (redirects == kMaxRedirects) {
             throw_redirect("registry.too-many-redirects",
@@ -67,6 +83,71 @@ HttpResponse RegistryClient::exchange(HttpRequest request, const Purpose& purpos
         url = std::move(next);
         request.url = url.text();
     }
+}
+
+// Servers with TLS answer a plain request with 400, if at all; what they say in it differs.
+bool RegistryClient::learn_scheme(const Url& asked, const Purpose& purpose, std::stop_token stop) {
+    if (asked.scheme != "http" || asked.origin() != api(purpose.registry).origin()) return false;
+    HttpRequest probe;
+    probe.url = fmt::format("https://{}/v2/", asked.authority);
+    try {
+        transport_.send(probe, std::move(stop));
+    } catch (const RegistryError& error) {
+        if (error.code() == "registry.bad-certificates") throw;
+        // A certificate that is not trusted shows TLS as well, and the next request will say so.
+        if (error.code() != "registry.untrusted-certificate") return false;
+    }
+    const std::lock_guard lock(mutex_);
+    with_tls_.insert(asked.authority);
+    return true;
+}
+
+HttpResponse RegistryClient::exchange(HttpRequest request, const Purpose& purpose, Accept404 accept_404,
+                                      std::stop_token stop) {
+    bool scheme_known = false;
+    // One answer to what a registry asks, one more if the token had just expired.
+    for (int answers_left = 2;;) {
+        Url url = parse_url(request.url);
+        const Url home = api(purpose.registry);
+        if (url.authority == home.authority && url.scheme == "http") url.scheme = home.scheme;
+        request.url = url.text();
+        request.headers.remove("Authorization");
+        const std::string authorization = authorizer_.header(purpose);
+        if (!authorization.empty() && url.origin() == home.origin()) {
+            request.headers.add("Authorization", authorization);
+        }
+        const Answer answer = send(request, purpose, stop);
+        const int status = answer.response.status;
+        if (status < 300 || (status == 404 && accept_404 == Accept404::yes)) return answer.response;
+        if (status == 400 && !scheme_known && request.body == nullptr) {
+            scheme_known = true;
+            if (learn_scheme(answer.from, purpose, stop)) continue;
+        }
+        const std::string attempt = fmt::format("{} {}", request.method, answer.from.redacted());
+        if (status != 401 || answer.from.origin() != api(purpose.registry).origin()) {
+            throw_refusal(answer.response, purpose, attempt);
+        }
+        if (answers_left-- == 0 ||
+            !authorizer_.learn(purpose, answer.from, answer.response, answer.authorization, stop)) {
+            throw_refusal(answer.response, purpose, attempt, authorizer_.hint(purpose));
+        }
+        if (request.body != nullptr) {
+            throw TransientRefusal({.code = "registry.unauthorized",
+                                    .message = fmt::format("cannot {}: the token expired on the way", purpose.what),
+                                    .hint = authorizer_.hint(purpose),
+                                    .where = {}},
+                                   status, std::chrono::seconds(0));
+        }
+    }
+}
+
+void RegistryClient::check_access(const std::string& domain, std::stop_token stop) {
+    const Purpose purpose{.what = "log in to " + domain, .registry = domain};
+    with_retries(options_.retry, stop, [&] {
+        HttpRequest request;
+        request.url = api(domain).text();
+        exchange(std::move(request), purpose, Accept404::no, stop);
+    });
 }
 
 oci::ResolvedImage RegistryClient::resolve(const Reference& reference, const Platform& wanted, std::stop_token stop) {

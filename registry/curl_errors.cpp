@@ -26,7 +26,12 @@ std::string refused_hint(std::string_view host) {
     return "check host and port; behind a proxy, set HTTPS_PROXY";
 }
 
-Meaning meaning_of(CURLcode code, std::string_view host) {
+// libcurl has one code for a server without TLS and for a connection that breaks while TLS is being agreed on.
+bool broke_in_between(std::string_view detail) {
+    return detail.contains("SSL_ERROR_SYSCALL") || detail.contains("reset by peer");
+}
+
+Meaning meaning_of(CURLcode code, std::string_view host, std::string_view detail) {
     switch (code) {
         case CURLE_COULDNT_RESOLVE_HOST:
             return {"registry.unknown-host", "the host's name cannot be resolved",
@@ -41,13 +46,17 @@ Meaning meaning_of(CURLcode code, std::string_view host) {
                     Retry::yes};
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_ISSUER_ERROR:
-            return {"registry.tls", "the server's certificate is not trusted",
-                    "install the registry's CA certificate on this machine (Debian: update-ca-certificates)",
+            return {"registry.untrusted-certificate", "the server's certificate is not trusted",
+                    "put the registry's CA certificate into /etc/containers/certs.d/HOST:PORT/ca.crt or a --cert-dir",
                     Retry::no};
         case CURLE_SSL_CACERT_BADFILE:
             return {"registry.tls", "the CA certificates cannot be read",
                     "install CA certificates (Debian: ca-certificates)", Retry::no};
         case CURLE_SSL_CONNECT_ERROR:
+            if (broke_in_between(detail)) {
+                return {"registry.connection-broken", "the connection broke", "try again later", Retry::yes};
+            }
+            [[fallthrough]];
         case CURLE_SSL_CERTPROBLEM:
         case CURLE_SSL_CIPHER:
             return {"registry.tls", "TLS failed",
@@ -64,7 +73,7 @@ Meaning meaning_of(CURLcode code, std::string_view host) {
 }  // namespace
 
 void throw_curl_error(CURLcode code, std::string_view attempt, std::string_view host, std::string_view detail) {
-    const Meaning meaning = meaning_of(code, host);
+    const Meaning meaning = meaning_of(code, host, detail);
     throw RegistryError({.code = std::string(meaning.code),
                          .message = fmt::format("{}: {} ({})", attempt, meaning.problem, detail),
                          .hint = meaning.hint,

@@ -5,10 +5,12 @@
 #include "registry/curl_errors.hpp"
 #include "registry/url.hpp"
 #include "util/defer.hpp"
+#include "util/fd.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
+#include <unistd.h>
 #include <array>
 #include <cstring>
 #include <exception>
@@ -43,7 +45,7 @@ public:
     static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) {
         return static_cast<Exchange*>(self)->guarded(size, 0, [&](Exchange& exchange) {
             exchange.take_body(std::string_view(data, size));
-            return size;
+            return exchange.enough_ ? 0 : size;
         });
     }
 
@@ -59,6 +61,9 @@ public:
     void rethrow_failure() const {
         if (failure_) std::rethrow_exception(failure_);
     }
+
+    /// The body of a refusal was longer than anybody wants to know; the transfer was ended on purpose.
+    bool has_enough() const { return enough_; }
 
     /// The headers are complete even if there was no body.
     HttpResponse finish() {
@@ -124,6 +129,7 @@ private:
                  .where = {}});
         }
         response_.text += bytes.substr(0, room);
+        enough_ = bytes.size() > room;
     }
 
     const HttpRequest& request_;
@@ -132,6 +138,7 @@ private:
     util::Sink* sink_ = nullptr;
     std::size_t header_bytes_ = 0;
     bool complete_ = false;
+    bool enough_ = false;
     std::exception_ptr failure_;
 };
 
@@ -194,7 +201,38 @@ void set_policy(const OptionSetter& set, const CurlOptions& options, const Url& 
     set(CURLOPT_USERAGENT, options.user_agent.c_str());
     // A proxy could only reach its own loopback, never ours.
     if (is_loopback(url.host())) set(CURLOPT_NOPROXY, "*");
+}
+
+// The CAs that libcurl would take by itself.
+std::string system_authorities(const CurlHandles& handles, const CurlOptions& options) {
+    const char* path = options.ca_file.c_str();
+    if (options.ca_file.empty() && handles.curl().easy_getinfo(handles.easy(), CURLINFO_CAINFO, &path) != CURLE_OK) {
+        return {};
+    }
+    constexpr std::size_t kMaxBytes = 16U << 20;
+    if (path == nullptr || ::access(path, R_OK) != 0) return {};
+    return util::read_file(path, kMaxBytes) + "\n";
+}
+
+void set_certificates(const OptionSetter& set, const CurlHandles& handles, const CurlOptions& options,
+                      const Certificates& certificates) {
     if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
+    if (!options.ca_directory.empty()) set(CURLOPT_CAPATH, options.ca_directory.c_str());
+    if (!certificates.authorities.empty()) {
+        // A blob stands in place of the file, so it has to hold that as well; directories count besides.
+        std::string all = system_authorities(handles, options) + certificates.authorities;
+        curl_blob blob{.data = all.data(), .len = all.size(), .flags = CURL_BLOB_COPY};
+        set(CURLOPT_CAINFO_BLOB, &blob);
+    }
+    if (certificates.client_certificate.empty()) return;
+    set(CURLOPT_SSLCERT, certificates.client_certificate.c_str());
+    set(CURLOPT_SSLKEY, certificates.client_key.c_str());
+}
+
+// A text that comes in drops must not hold us for days; streams are guarded by their speed alone.
+void set_longest_time(const OptionSetter& set, const HttpRequest& request, const CurlOptions& options) {
+    if (request.body != nullptr || request.on_response) return;
+    set(CURLOPT_TIMEOUT, static_cast<long>(options.longest_text.count()));
 }
 
 void set_method(const OptionSetter& set, const HttpRequest& request) {
@@ -250,7 +288,7 @@ CurlHandles::CurlHandles(const CurlLibrary& curl)
 }
 
 HttpResponse run_curl_exchange(CurlHandles& handles, const HttpRequest& request, const CurlOptions& options,
-                               std::stop_token stop) {
+                               const Certificates& certificates, std::stop_token stop) {
     const CurlLibrary& curl = handles.curl();
     const Url url = parse_url(request.url);
     Exchange exchange(request, fmt::format("{} {}", request.method, url.redacted()));
@@ -262,6 +300,8 @@ HttpResponse run_curl_exchange(CurlHandles& handles, const HttpRequest& request,
     const util::Defer forget([&] { curl.easy_reset(handles.easy()); });
     const OptionSetter set(handles, exchange);
     set_policy(set, options, url);
+    if (url.scheme == "https") set_certificates(set, handles, options, certificates);
+    set_longest_time(set, request, options);
     set_method(set, request);
     set_callbacks(set, exchange);
     const std::string text = url.text();
@@ -273,7 +313,7 @@ HttpResponse run_curl_exchange(CurlHandles& handles, const HttpRequest& request,
     const util::Defer remove([&] { curl.multi_remove_handle(handles.multi(), handles.easy()); });
     const CURLcode code = drive(handles, exchange, stop);
     exchange.rethrow_failure();
-    if (code != CURLE_OK) {
+    if (code != CURLE_OK && !exchange.has_enough()) {
         const char* const sentence = detail[0] != '\0' ? detail.data() : curl.easy_strerror(code);
         throw_curl_error(code, exchange.attempt(), url.host(), sentence);
     }

@@ -38,6 +38,6 @@ private:
 
 /// See HttpTransport::send().
 HttpResponse run_curl_exchange(CurlHandles& handles, const HttpRequest& request, const CurlOptions& options,
-                               std::stop_token stop);
+                               const Certificates& certificates, std::stop_token stop);
 
 }  // namespace imgbuild::registry

@@ -7,8 +7,9 @@
 
 #include "registry/curl_exchange.hpp"
 #include "registry/curl_library.hpp"
-#include "util/defer.hpp"
+#include "registry/url.hpp"
 
+#include <map>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -33,6 +34,14 @@ public:
         return library_;
     }
 
+    std::shared_ptr<const Certificates> certificates(const Url& url) {
+        if (url.scheme != "https" || !options_.certificates) return nothing_;
+        const std::lock_guard lock(mutex_);
+        auto& slot = certificates_[url.authority];
+        if (!slot) slot = std::make_shared<const Certificates>(options_.certificates(url.authority));
+        return slot;
+    }
+
     CurlHandles take() {
         const CurlLibrary& curl = library();
         const std::lock_guard lock(mutex_);
@@ -53,6 +62,8 @@ private:
     CurlLibrary library_{};
     std::mutex mutex_;
     std::vector<CurlHandles> idle_;
+    const std::shared_ptr<const Certificates> nothing_ = std::make_shared<const Certificates>();
+    std::map<std::string, std::shared_ptr<const Certificates>> certificates_;
 };
 
 CurlTransport::CurlTransport(CurlOptions options) : pool_(std::make_unique<Pool>(std::move(options))) {}
@@ -62,7 +73,8 @@ CurlTransport::~CurlTransport() = default;
 HttpResponse CurlTransport::send(const HttpRequest& request, std::stop_token stop) {
     if (stop.stop_requested()) throw Cancelled();
     CurlHandles handles = pool_->take();
-    HttpResponse response = run_curl_exchange(handles, request, pool_->options(), stop);
+    const auto certificates = pool_->certificates(parse_url(request.url));
+    HttpResponse response = run_curl_exchange(handles, request, pool_->options(), *certificates, stop);
     // Only a connection whose exchange went well is worth keeping; an exception drops it.
     pool_->give_back(std::move(handles));
     return response;

@@ -2,9 +2,11 @@
 // network, and loading costs as much as the rest of a cached build.
 #pragma once
 
+#include "registry/certificates.hpp"
 #include "registry/http.hpp"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,8 +17,14 @@ struct CurlOptions {
     /// A transfer slower than `low_speed` bytes per second for `low_speed_time` is given up.
     std::uint64_t low_speed = 16;
     std::chrono::seconds low_speed_time{60};
-    /// A file of CA certificates in place of the system's; empty for those.
+    /// Most time for an exchange whose answer is a text.
+    std::chrono::seconds longest_text{300};
+    /// A file of CA certificates in place of the system's, and a directory of them as OpenSSL reads it; empty for the
+    /// system's.
     std::string ca_file;
+    std::string ca_directory;
+    /// What a server ("host:port") needs besides; asked once per server. Null: nothing. May throw.
+    std::function<Certificates(const std::string& authority)> certificates = {};
     std::string user_agent = "imgbuild";
     /// The shared object that is loaded.
     std::string library = "libcurl.so.4";

@@ -14,6 +14,14 @@ std::optional<std::string> Headers::find(std::string_view name) const {
     return found->value;
 }
 
+std::vector<std::string> Headers::find_all(std::string_view name) const {
+    std::vector<std::string> out;
+    for (const Header& header : entries_) {
+        if (util::equals_ignoring_case(header.name, name)) out.push_back(header.value);
+    }
+    return out;
+}
+
 void Headers::remove(std::string_view name) {
     std::erase_if(entries_, [&](const Header& header) { return util::equals_ignoring_case(header.name, name); });
 }

@@ -28,6 +28,7 @@ public:
     void add(std::string name, std::string value) { entries_.push_back({std::move(name), std::move(value)}); }
     /// The first of that name.
     std::optional<std::string> find(std::string_view name) const;
+    std::vector<std::string> find_all(std::string_view name) const;
     void remove(std::string_view name);
     void clear() { entries_.clear(); }
     const std::vector<Header>& entries() const { return entries_; }

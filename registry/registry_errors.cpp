@@ -44,11 +44,10 @@ struct Meaning {
     std::string hint;
 };
 
-Meaning meaning_of(int status, const Purpose& purpose) {
+Meaning meaning_of(int status, std::string who) {
     switch (status) {
         case 401:
-            return {"registry.unauthorized",
-                    fmt::format("{} wants credentials, which are not supported yet", purpose.registry)};
+            return {"registry.unauthorized", std::move(who)};
         case 403:
             return {"registry.denied", "the registry does not allow it; check the repository's name and your rights"};
         case 404:
@@ -69,8 +68,8 @@ bool is_transient(int status) {
 
 }  // namespace
 
-void throw_refusal(const HttpResponse& response, const Purpose& purpose, std::string_view attempt) {
-    const Meaning meaning = meaning_of(response.status, purpose);
+void throw_refusal(const HttpResponse& response, const Purpose& purpose, std::string_view attempt, std::string who) {
+    const Meaning meaning = meaning_of(response.status, std::move(who));
     const std::string words = registry_words(response.text);
     ErrorInfo info{.code = std::string(meaning.code),
                    .message = fmt::format("cannot {}: {} was answered with status {}{}{}", purpose.what, attempt,

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace imgbuild::registry {
 
@@ -18,6 +19,10 @@ struct Purpose {
     std::string what;
     /// "127.0.0.1:5000"
     std::string registry;
+    /// The repository's, for credentials; may be empty.
+    std::string path = {};
+    /// What a token has to allow: "repository:team/app:pull,push". Sorted.
+    std::vector<std::string> scopes = {};
 };
 
 /// An answer that may be better next time, and when the registry thinks it will be.
@@ -34,7 +39,8 @@ private:
 
 /// Throws for an answer that is no success: "registry.unauthorized", "registry.denied", "registry.not-found",
 /// "registry.rate-limited", "registry.server-error", "registry.refused". `attempt` is the method and redacted URL.
-/// The registry's own codes and messages are quoted, at most a few and shortened.
-[[noreturn]] void throw_refusal(const HttpResponse& response, const Purpose& purpose, std::string_view attempt);
+/// The registry's own codes and messages are quoted, at most a few and shortened. `who` is the hint for a 401.
+[[noreturn]] void throw_refusal(const HttpResponse& response, const Purpose& purpose, std::string_view attempt,
+                                std::string who = {});
 
 }  // namespace imgbuild::registry

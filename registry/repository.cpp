@@ -103,16 +103,24 @@ HttpRequest Repository::request(std::string_view method, std::string_view below)
     return request;
 }
 
-Purpose Repository::purpose(std::string_view what) const {
-    return {.what = fmt::format("{} {}/{}", what, domain_, path_), .registry = domain_};
+// One set of scopes for everything that a push does, so that it needs one token.
+Purpose Repository::purpose(std::string_view what, Access access) const {
+    Purpose out{.what = fmt::format("{} {}/{}", what, domain_, path_), .registry = domain_, .path = path_};
+    out.scopes.push_back(fmt::format("repository:{}:{}", path_, access == Access::pull ? "pull" : "pull,push"));
+    if (access == Access::push) {
+        for (const std::string& other : mount_from_) out.scopes.push_back(fmt::format("repository:{}:pull", other));
+    }
+    std::sort(out.scopes.begin(), out.scopes.end());
+    return out;
 }
 
 // Reading -------------------------------------------------------------------------------------------------------------
 
 void Repository::fetch(const oci::Descriptor& blob, util::Sink& into, std::stop_token stop) {
-    const Purpose why = purpose(fmt::format("pull blob {} of", blob.digest.text()));
+    const Purpose why = purpose(fmt::format("pull blob {} of", blob.digest.text()), Access::pull);
     oci::VerifyingSink sink(blob, into, fmt::format("blob {} of {}/{}", blob.digest.text(), domain_, path_));
-    with_retries(client_.retry(), stop, [&] { fetch_rest(blob, sink, why, stop); });
+    with_retries(
+        client_.retry(), stop, [&] { fetch_rest(blob, sink, why, stop); }, [&] { return sink.size(); });
     sink.finish();
 }
 
@@ -134,7 +142,7 @@ void Repository::fetch_rest(const oci::Descriptor& blob, oci::VerifyingSink& sin
 }
 
 oci::Document Repository::fetch_manifest(std::string_view tag_or_digest, std::stop_token stop) {
-    const Purpose why = purpose(fmt::format("pull manifest {} of", util::quote(tag_or_digest)));
+    const Purpose why = purpose(fmt::format("pull manifest {} of", util::quote(tag_or_digest)), Access::pull);
     HttpRequest get = request("GET", fmt::format("manifests/{}", tag_or_digest));
     get.headers.add("Accept", accepted_manifests());
     get.text_limit = oci::kMaxManifestBytes;
@@ -156,7 +164,7 @@ oci::Document Repository::fetch_manifest(std::string_view tag_or_digest, std::st
 // Writing -------------------------------------------------------------------------------------------------------------
 
 bool Repository::has(const oci::Descriptor& blob, std::stop_token stop) {
-    const Purpose why = purpose(fmt::format("look for blob {} in", blob.digest.text()));
+    const Purpose why = purpose(fmt::format("look for blob {} in", blob.digest.text()), Access::push);
     HttpResponse response;
     with_retries(client_.retry(), stop, [&] {
         response = client_.exchange(request("HEAD", "blobs/" + blob.digest.text()), why, Accept404::yes, stop);
@@ -165,7 +173,7 @@ bool Repository::has(const oci::Descriptor& blob, std::stop_token stop) {
 }
 
 void Repository::put(const oci::Descriptor& blob, const oci::OpenContent& open, std::stop_token stop) {
-    const Purpose why = purpose(fmt::format("push blob {} to", blob.digest.text()));
+    const Purpose why = purpose(fmt::format("push blob {} to", blob.digest.text()), Access::push);
     with_retries(client_.retry(), stop, [&] { upload(blob, open, why, stop); });
 }
 
@@ -181,12 +189,19 @@ std::optional<Url> Repository::begin_upload(const oci::Descriptor& blob, const P
         attempts.push_back(plain);
         attempts.back().url = url.text();
     }
-    if (attempts.empty()) attempts.push_back(plain);
     HttpResponse response;
     for (const HttpRequest& attempt : attempts) {
-        response = client_.exchange(attempt, why, Accept404::no, stop);
+        try {
+            response = client_.exchange(attempt, why, Accept404::yes, stop);
+        } catch (const RegistryError& error) {
+            // We may not read the other repository, or there is none: then it is sent like anything else. Were we not
+            // allowed to write, the request below would say so.
+            if (error.status() < 400 || error.status() >= 500 || error.retry() == RegistryError::Retry::yes) throw;
+            continue;
+        }
         if (response.status == 201) return std::nullopt;
     }
+    if (response.status != 202) response = client_.exchange(plain, why, Accept404::no, stop);
     const auto location = response.headers.find("Location");
     if (response.status == 202 && location) return client_.follow(parse_url(plain.url), *location);
     throw RegistryError({.code = "registry.bad-answer",
@@ -224,7 +239,7 @@ void Repository::put_manifest(const oci::Descriptor& manifest, std::string_view 
 
 void Repository::put_named(const oci::Descriptor& manifest, std::string_view bytes, std::string_view tag_or_digest,
                            std::stop_token stop) {
-    const Purpose why = purpose(fmt::format("push manifest {} to", util::quote(tag_or_digest)));
+    const Purpose why = purpose(fmt::format("push manifest {} to", util::quote(tag_or_digest)), Access::push);
     with_retries(client_.retry(), stop, [&] {
         util::MemorySource body(bytes);
         HttpRequest put = request("PUT", fmt::format("manifests/{}", tag_or_digest));

@@ -46,7 +46,9 @@ private:
                    std::stop_token stop);
 
     HttpRequest request(std::string_view method, std::string_view below) const;
-    Purpose purpose(std::string_view what) const;
+    /// What a token has to allow.
+    enum class Access { pull, push };
+    Purpose purpose(std::string_view what, Access access) const;
 
     RegistryClient& client_;
     std::string domain_;

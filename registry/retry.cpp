@@ -30,13 +30,20 @@ std::optional<std::chrono::seconds> parse_retry_after(std::string_view value) {
     return std::chrono::seconds(std::min(*number, kDay));
 }
 
-void with_retries(const RetryPolicy& policy, std::stop_token stop, const std::function<void()>& attempt) {
+void with_retries(const RetryPolicy& policy, std::stop_token stop, const std::function<void()>& attempt,
+                  const std::function<std::uint64_t()>& progress) {
+    constexpr std::uint64_t kWorthATry = 1U << 20;
+    std::uint64_t before = 0;
     for (int tries = 1;; ++tries) {
         std::optional<std::chrono::seconds> retry_after;
         try {
             return attempt();
         } catch (RegistryError& error) {
             if (error.retry() == RegistryError::Retry::no) throw;
+            if (progress && progress() - before >= kWorthATry) {
+                before = progress();
+                tries = 1;
+            }
             if (tries >= policy.attempts) {
                 error.add_frame(fmt::format("giving up after {} tries", tries));
                 throw;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -29,7 +30,11 @@ std::optional<std::chrono::seconds> parse_retry_after(std::string_view value);
 
 /// Calls `attempt` until it returns, fails for good (anything but a RegistryError that says Retry::yes), or the
 /// policy's tries are used up; the last failure then leaves with a frame that says how often it was tried.
-void with_retries(const RetryPolicy& policy, std::stop_token stop, const std::function<void()>& attempt);
+///
+/// `progress`, if given, tells how far things are (bytes). A try that brought them further by a megabyte or more counts
+/// as a first one: a large download over a bad line ends because it gets nowhere, not because it is large.
+void with_retries(const RetryPolicy& policy, std::stop_token stop, const std::function<void()>& attempt,
+                  const std::function<std::uint64_t()>& progress = {});
 
 /// Throws Cancelled as soon as `stop` is asked for.
 void wait_for(std::chrono::milliseconds duration, std::stop_token stop);

@@ -293,7 +293,8 @@ TEST_CASE("missing credentials are named as what they are") {
     t.registry.misbehave({.refusals = 1, .refusal_status = 401});
     const auto error = caught<RegistryError>([&] { t.fetch(); });
     CHECK(error.code() == "registry.unauthorized");
-    CHECK(error.hint() == "127.0.0.1:5000 wants credentials, which are not supported yet");
+    CHECK(error.hint() ==
+          "no credentials for 127.0.0.1:5000 were found; `imgbuild login 127.0.0.1:5000` asks for them");
 }
 
 TEST_CASE("a registry's words are bounded and cannot garble the terminal") {

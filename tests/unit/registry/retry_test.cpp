@@ -34,6 +34,27 @@ TEST_CASE("Retry-After is read in seconds") {
     CHECK_FALSE(parse_retry_after("-1"));
 }
 
+TEST_CASE("tries that bring a transfer further do not count, those that hardly do are bounded") {
+    const RetryPolicy policy{.attempts = 3, .first_delay = 1ms, .longest = 1ms};
+    const std::uint64_t step = GENERATE(1U << 20, 1000U);
+    std::uint64_t done = 0;
+    int tries = 0;
+    const auto attempt = [&] {
+        ++tries;
+        done += step;
+        if (done >= 20U << 20) return;
+        throw RegistryError({.code = "registry.connection-broken", .message = "x", .hint = {}, .where = {}}, 0,
+                            RegistryError::Retry::yes);
+    };
+    if (step > 1000) {
+        with_retries(policy, {}, attempt, [&] { return done; });
+        CHECK(tries == 20);
+    } else {
+        CHECK_THROWS_AS(with_retries(policy, {}, attempt, [&] { return done; }), RegistryError);
+        CHECK(tries == 3);
+    }
+}
+
 TEST_CASE("a pause ends at once when somebody asks to stop") {
     std::stop_source stop;
     const std::jthread stopper([&] { stop.request_stop(); });
