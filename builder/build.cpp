@@ -249,6 +249,7 @@ private:
         switch (output.kind) {
             case Output::Kind::oci_archive:
             case Output::Kind::tar:
+            case Output::Kind::docker_archive:
                 return fmt::format("write {}", util::quote(output.destination));
             case Output::Kind::oci_layout:
                 return fmt::format("write the layout {}", util::quote(output.destination));

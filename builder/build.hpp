@@ -40,6 +40,8 @@ struct Output {
     enum class Kind {
         /// An OCI layout in a tar archive.
         oci_archive,
+        /// The same, which `docker load` reads as well.
+        docker_archive,
         /// An OCI layout in a directory.
         oci_layout,
         /// The registries of the names.

@@ -4,7 +4,6 @@
 
 #include "builder/context/chain_tree.hpp"
 #include "builder/rootfs.hpp"
-#include "registry/oci_archive.hpp"
 #include "registry/oci_layout.hpp"
 #include "registry/repository.hpp"
 #include "util/assert.hpp"
@@ -15,6 +14,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <map>
 
 namespace imgbuild::builder {
 namespace {
@@ -26,35 +26,52 @@ std::vector<std::string> texts_of(std::span<const Reference> names) {
     return out;
 }
 
-void write_archive(util::Sink& sink, const PackedImage& image, std::span<const Reference> names, layers::Lease& lease,
-                   const Work& work) {
-    registry::OciArchiveWriter archive(sink);
-    send_image(image, lease, archive, texts_of(names), work);
+void send_to_stream(util::Sink& sink, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
+                    std::span<const std::string> names, layers::Lease& lease, const Work& work) {
+    registry::OciArchiveWriter archive(sink, docker);
+    send_image(image, lease, archive, names, work);
     archive.finish();
 }
 
-void write_archive_file(const std::string& path, const PackedImage& image, std::span<const Reference> names,
-                        layers::Lease& lease, const Work& work) {
-    if (path == "-") {
-        util::FdSink sink(STDOUT_FILENO, "standard output");
-        write_archive(sink, image, names, lease, work);
-        return;
+// Repositories with the tags that the image gets there, in the order in which they were named first.
+struct Target {
+    Reference name;
+    std::vector<std::string> tags;
+};
+
+std::vector<Target> targets_of(std::span<const Reference> names) {
+    std::vector<Target> out;
+    for (const Reference& name : names) {
+        const auto known = std::find_if(out.begin(), out.end(), [&](const Target& target) {
+            return target.name.repository() == name.repository();
+        });
+        Target& target = known != out.end() ? *known : out.emplace_back(Target{.name = name, .tags = {}});
+        target.tags.push_back(name.tag());
     }
-    util::AtomicFile file(path);
-    util::FdSink sink(file.fd(), path);
-    write_archive(sink, image, names, lease, work);
-    file.commit();
+    return out;
 }
 
+// Blobs go once to each repository; the second one on a registry mounts those of the first.
 void push(const PackedImage& image, const Output& output, std::span<const Reference> names, layers::Lease& lease,
           registry::RegistryClient& client,
           const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
-    for (const Reference& name : names) {
-        in_context(fmt::format("pushing {}", util::quote(name.familiar())), [&] {
-            registry::Repository repository(client, name, mount_from(name.domain()));
-            std::vector<std::string> tags;
-            if (!output.by_digest) tags.push_back(name.tag());
-            send_image(image, lease, repository, tags, work);
+    // What other builders do as well; more gains nothing and annoys registries.
+    constexpr unsigned kBlobsAtOnce = 4;
+    std::multimap<std::string, std::string> pushed;
+    for (const Target& target : targets_of(names)) {
+        in_context(fmt::format("pushing {}", util::quote(target.name.familiar())), [&] {
+            const std::string& domain = target.name.domain();
+            std::vector<std::string> sources;
+            for (auto [at, end] = pushed.equal_range(domain); at != end; ++at) sources.push_back(at->second);
+            for (std::string& base : mount_from(domain)) {
+                if (std::find(sources.begin(), sources.end(), base) == sources.end())
+                    sources.push_back(std::move(base));
+            }
+            std::erase(sources, target.name.path());
+            registry::Repository repository(client, target.name, std::move(sources));
+            const std::vector<std::string> tags = output.by_digest ? std::vector<std::string>{} : target.tags;
+            send_image(image, lease, repository, tags, work, kBlobsAtOnce);
+            pushed.emplace(domain, target.name.path());
         });
     }
 }
@@ -68,12 +85,30 @@ std::string folder_of(const Platform& platform) {
 
 }  // namespace
 
+void write_archive(const std::string& path, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
+                   std::span<const std::string> names, layers::Lease& lease, const Work& work) {
+    if (path == "-") {
+        util::FdSink sink(STDOUT_FILENO, "standard output");
+        send_to_stream(sink, docker, image, names, lease, work);
+        return;
+    }
+    util::AtomicFile file(path);
+    util::FdSink sink(file.fd(), path);
+    send_to_stream(sink, docker, image, names, lease, work);
+    file.commit();
+}
+
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
                   layers::Lease& lease, registry::RegistryClient& registry,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     switch (output.kind) {
         case Output::Kind::oci_archive:
-            write_archive_file(output.destination, image, names, lease, work);
+            write_archive(output.destination, registry::OciArchiveWriter::Docker::no, image, texts_of(names), lease,
+                          work);
+            return;
+        case Output::Kind::docker_archive:
+            write_archive(output.destination, registry::OciArchiveWriter::Docker::yes, image, texts_of(names), lease,
+                          work);
             return;
         case Output::Kind::oci_layout: {
             registry::OciLayoutWriter layout(output.destination);

@@ -3,6 +3,7 @@
 
 #include "builder/build.hpp"
 #include "builder/image.hpp"
+#include "registry/oci_archive.hpp"
 
 #include <span>
 #include <vector>
@@ -17,6 +18,9 @@ void write_output(const Output& output, const PackedImage& image, std::span<cons
 
 /// Writes one output that takes the image's files (is_files()).
 void write_files(const Output& output, const Image& image, LayerForms& forms, const Work& work);
+/// Writes an archive; nobody sees it before it is whole. `path` "-" is standard output.
+void write_archive(const std::string& path, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
+                   std::span<const std::string> names, layers::Lease& lease, const Work& work);
 
 /// Makes the image known to the store, under its id and `names`.
 void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease);

@@ -7,17 +7,30 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 namespace imgbuild::builder {
 namespace {
 
 // An OCI manifest speaks of layers in OCI's words; docker's media types of the same bytes mean the same.
 std::string oci_media_type(const std::string& media_type) {
     const auto codec = oci::layer_codec(media_type);
-    return codec ? std::string(oci::layer_media_type(*codec)) : media_type;
+    if (!codec || !media_type.starts_with("application/vnd.docker.image.rootfs.diff.")) return media_type;
+    return std::string(oci::layer_media_type(*codec));
 }
 
 Work part_of(const Work& work, std::stop_token stop) {
     return {.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+}
+
+// An image may have one layer twice (an empty one, mostly); its blob is sent once.
+std::vector<std::size_t> different_layers(const oci::Manifest& manifest) {
+    std::vector<std::size_t> out;
+    std::set<Digest> seen;
+    for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
+        if (seen.insert(manifest.layers[i].digest).second) out.push_back(i);
+    }
+    return out;
 }
 
 }  // namespace
@@ -77,17 +90,21 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
 }
 
 void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
-                const Work& work) {
+                const Work& work, unsigned at_once) {
     if (!sink.has(image.manifest.config, work.stop)) {
         sink.put(image.manifest.config, oci::open_text(image.config_text), work.stop);
     }
-    for (std::size_t i = 0; i < image.blobs.size(); ++i) {
+    const std::vector<std::size_t> layers = different_layers(image.manifest);
+    in_parallel(layers.size(), at_once, work.stop, [&](std::size_t which, const std::stop_token& stop) {
+        const std::size_t i = layers[which];
         const oci::Descriptor& blob = image.manifest.layers[i];
-        if (sink.has(blob, work.stop)) continue;
-        const layers::BlobInfo info = image.blobs[i].blob;
-        sink.put(
-            blob, [&lease, info] { return lease.open_blob(info); }, work.stop);
-    }
+        if (sink.has(blob, stop)) return;
+        const auto open = [&]() -> std::unique_ptr<util::Source> {
+            if (image.open_layer) return image.open_layer(i, stop);
+            return lease.open_blob(image.blobs[i].blob);
+        };
+        sink.put(blob, open, stop);
+    });
     sink.put_manifest(image.descriptor, image.manifest_text, tags, work.stop);
 }
 

@@ -10,8 +10,11 @@
 #include "oci/manifest.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -40,6 +43,9 @@ struct PackedImage {
     std::string manifest_text;
     std::string config_text;
     std::vector<layers::BlobForm> blobs;
+    /// Opens the content of a layer, by its number, for images whose blobs the store need not have yet. Called from
+    /// several threads. Null: `blobs` are in the store.
+    std::function<std::unique_ptr<util::Source>(std::size_t layer, const std::stop_token& stop)> open_layer = {};
 };
 
 /// What manifest and blobs follow from, besides the image.
@@ -57,8 +63,9 @@ struct Packing {
 PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
                        const Work& work);
 
-/// Config and layers in order, then the manifest with `tags`. What the sink has is left out.
+/// Config and layers, then the manifest with `tags`. What the sink has is left out. With `at_once` 1 in order, as
+/// archives need it; else that many blobs beside each other.
 void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
-                const Work& work);
+                const Work& work, unsigned at_once = 1);
 
 }  // namespace imgbuild::builder

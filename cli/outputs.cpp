@@ -184,6 +184,17 @@ Output oci_output(Fields& fields) {
     return out;
 }
 
+Output docker_output(Fields& fields) {
+    Output out{.kind = Kind::docker_archive, .destination = {}};
+    out.destination = fields.take("dest").value_or("");
+    if (out.destination.empty()) {
+        throw bad_output("--output type=docker has no dest, and there is no docker daemon to load it into",
+                         "add dest=FILE, or dest=- and pipe it: imgbuild -o type=docker,dest=- . | docker load");
+    }
+    take_image_options(fields, out);
+    return out;
+}
+
 Output files_output(Fields& fields, const std::string& type) {
     Output out{.kind = type == "tar" ? Kind::tar : Kind::local, .destination = {}};
     out.destination =
@@ -213,6 +224,8 @@ builder::Output parse_output(std::string_view text, const Platform& platform) {
     Output out;
     if (type == "oci") {
         out = oci_output(fields);
+    } else if (type == "docker") {
+        out = docker_output(fields);
     } else if (type == "registry" || type == "image") {
         out = image_output(fields, type == "registry");
     } else if (type == "local" || type == "tar") {
@@ -221,7 +234,7 @@ builder::Output parse_output(std::string_view text, const Platform& platform) {
         out.kind = Kind::cacheonly;
     } else {
         throw bad_output(fmt::format("--output {} is not supported yet", util::quote(text)),
-                         "the types are: image, registry, oci, local, tar, cacheonly; or give a directory");
+                         "the types are: image, registry, oci, docker, local, tar, cacheonly; or give a directory");
     }
     fields.finish(type);
     return out;

@@ -25,6 +25,7 @@ TEST_CASE("an archive, a layout, a registry, the store, files and nothing are th
         {"type=oci,dest=a.tar", Kind::oci_archive, "a.tar"},
         {"type=oci,dest=-", Kind::oci_archive, "-"},
         {"type=oci,tar=false,dest=dir", Kind::oci_layout, "dir"},
+        {"type=docker,dest=a.tar", Kind::docker_archive, "a.tar"},
         {"type=registry", Kind::registry, ""},
         {"type=image,push=true", Kind::registry, ""},
         {"type=image", Kind::image, ""},
@@ -88,7 +89,8 @@ TEST_CASE("a quote that is not around a whole field is refused") {
 
 TEST_CASE("an output that is not supported is refused with a message that names it") {
     const auto [text, part] = GENERATE(table<std::string, std::string>({
-        {"type=docker,dest=a", "type=docker,dest=a"},
+        {"type=docker", "no dest"},
+        {"type=docker,dest=a,tar=false", "tar"},
         {"", "''"},
         {"dest=a", "dest=a"},
         {"type=oci", "no dest"},
