@@ -1,14 +1,15 @@
 // What commands share: where the store is, how to print, and when to stop.
 #pragma once
 
+#include "cli/registry_options.hpp"
 #include "layers/store.hpp"
 #include "registry/client.hpp"
+#include "registry/credential_search.hpp"
 #include "registry/curl_transport.hpp"
 
 #include <sys/types.h>
 #include <memory>
 #include <optional>
-#include <set>
 #include <stop_token>
 #include <string>
 
@@ -21,8 +22,9 @@ public:
 
     /// --root; empty: Store::default_root().
     std::string root;
-    /// --insecure-registry: hosts that are spoken to without TLS.
-    std::set<std::string, std::less<>> plain_http;
+    RegistryOptions registry_options;
+    /// --error-format; main() has read it by itself before.
+    std::string error_format = "text";
 
     /// Commands that do without the store say so while the command line is read. All others turn the process into a
     /// worker first (sandbox::enter_worker), since the store's trees have files of many owners.
@@ -34,15 +36,21 @@ public:
     /// Is there a store already? store() makes one.
     bool has_store() const;
     registry::RegistryClient& registry();
+    /// One that knows these credentials and no others.
+    registry::RegistryClient& registry_with(const registry::Credentials& credentials);
+    /// Where credentials are looked for and kept.
+    registry::CredentialSearch& credentials();
     static std::optional<std::string> environment(const char* name);
 
 private:
+    registry::RegistryClient& make_client(registry::CredentialSource credentials);
     std::string store_root() const;
 
     std::stop_token stop_;
     /// The caller's; a worker has another one.
     uid_t uid_;
     std::shared_ptr<layers::Store> store_;
+    std::unique_ptr<registry::CredentialSearch> credentials_;
     std::unique_ptr<registry::CurlTransport> transport_;
     std::unique_ptr<registry::RegistryClient> client_;
 };

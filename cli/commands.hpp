@@ -22,11 +22,14 @@ void add_tag(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_prune(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_push(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_export(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_copy(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_run(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_lint(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_outline(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_targets(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_debug(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_login(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_logout(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_version(CLI::App& app, AppContext& context, Chosen& chosen);
 
 }  // namespace imgbuild::cli

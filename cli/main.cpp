@@ -68,8 +68,7 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     app.set_help_all_flag("--help-all", "Help of all commands");
     app.add_option("--root", context.root, "Directory of the store (default: $IMGBUILD_ROOT, or a place of the system)")
         ->type_name("DIR");
-    app.add_option("--insecure-registry", context.plain_http, "Registry to speak to without TLS")
-        ->type_name("HOST[:PORT]");
+    add_registry_options(app, context.registry_options);
     app.footer("`imgbuild -t app:1 .` is `imgbuild build -t app:1 .`\nHelp of a command: imgbuild COMMAND --help");
     add_build(app, context, chosen);
     add_images(app, context, chosen);
@@ -78,10 +77,13 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     add_prune(app, context, chosen);
     add_push(app, context, chosen);
     add_export(app, context, chosen);
+    add_copy(app, context, chosen);
     add_run(app, context, chosen);
     add_lint(app, context, chosen);
     add_outline(app, context, chosen);
     add_targets(app, context, chosen);
+    add_login(app, context, chosen);
+    add_logout(app, context, chosen);
     add_debug(app, context, chosen);
     add_version(app, context, chosen);
 }
@@ -94,7 +96,7 @@ std::vector<std::string> with_default_command(int argc, char** argv, const CLI::
     };
     std::size_t first = 0;
     while (first < args.size() &&
-           (args[first].starts_with("--root") || args[first].starts_with("--insecure-registry"))) {
+           (args[first].starts_with("--root") || is_registry_option(args[first]))) {
         first += args[first].find('=') == std::string::npos ? 2 : 1;
     }
     const auto is_command = [&app](const std::string& arg) {
