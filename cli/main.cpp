@@ -41,23 +41,47 @@ void fill_standard_streams() {
     }
 }
 
+// Known before the command line is understood, so that what is wrong with that is told in this form as well.
+ErrorFormat error_format(int argc, char** argv) {
+    constexpr std::string_view kOption = "--error-format";
+    ErrorFormat out = ErrorFormat::text;
+    for (int i = 1; i < argc; ++i) {
+        std::string_view arg = argv[i];
+        if (arg == "--") break;
+        if (!arg.starts_with(kOption)) continue;
+        arg.remove_prefix(kOption.size());
+        if (arg.empty() && i + 1 < argc) arg = argv[i + 1];
+        if (arg.starts_with('=')) arg.remove_prefix(1);
+        out = arg == "json" ? ErrorFormat::json : ErrorFormat::text;
+    }
+    return out;
+}
+
+void print(const Error& error, int code, ErrorFormat format) {
+    print_error_text(format == ErrorFormat::json ? render_error_json(error, code) : render_error(error));
+}
+
 // Runs `body` and turns what leaves it into a message and an exit code.
 template <class Body>
-int guarded(SignalWatch& signals, Body&& body) {
+int guarded(SignalWatch& signals, ErrorFormat format, Body&& body) {
     try {
         return body();
     } catch (const Cancelled& error) {
-        print_error_text(render_error(error));
+        print(error, signals.exit_code(), format);
         return signals.exit_code();
     } catch (const Error& error) {
-        print_error_text(render_error(error));
+        print(error, exit_code(error.code()), format);
         return exit_code(error.code());
     } catch (const std::bad_alloc&) {
-        print_error_text("error: out of memory\n");
+        print(Error({.code = "resources.memory", .message = "out of memory", .hint = {}, .where = {}}), kResources,
+              format);
         return kResources;
     } catch (const std::exception& error) {
-        print_error_text(
-            fmt::format("error: internal: {}\nhint: this is a bug of imgbuild; please report it\n", error.what()));
+        print(Error({.code = "internal.unexpected",
+                     .message = fmt::format("internal: {}", error.what()),
+                     .hint = "this is a bug of imgbuild; please report it",
+                     .where = {}}),
+              kInternal, format);
         return kInternal;
     }
 }
@@ -68,6 +92,11 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     app.set_help_all_flag("--help-all", "Help of all commands");
     app.add_option("--root", context.root, "Directory of the store (default: $IMGBUILD_ROOT, or a place of the system)")
         ->type_name("DIR");
+    app.add_option("--error-format", context.error_format, "How the error is told that ends a command: text, json")
+        ->type_name("FORMAT")
+        ->take_last()
+        ->check(CLI::IsMember({"text", "json"}))
+        ->capture_default_str();
     add_registry_options(app, context.registry_options);
     app.footer("`imgbuild -t app:1 .` is `imgbuild build -t app:1 .`\nHelp of a command: imgbuild COMMAND --help");
     add_build(app, context, chosen);
@@ -95,8 +124,8 @@ std::vector<std::string> with_default_command(int argc, char** argv, const CLI::
         return arg == "--help" || arg == "-h" || arg == "--help-all" || arg == "--version";
     };
     std::size_t first = 0;
-    while (first < args.size() &&
-           (args[first].starts_with("--root") || is_registry_option(args[first]))) {
+    while (first < args.size() && (args[first].starts_with("--root") || args[first].starts_with("--error-format") ||
+                                   is_registry_option(args[first]))) {
         first += args[first].find('=') == std::string::npos ? 2 : 1;
     }
     const auto is_command = [&app](const std::string& arg) {
@@ -124,9 +153,10 @@ int run(int argc, char** argv, SignalWatch& signals) {
     } catch (const CLI::Success& help) {
         return app.exit(help);
     } catch (const CLI::ParseError& error) {
-        print_error_text(fmt::format(
-            "error: {}\nhint: imgbuild --help lists commands, imgbuild COMMAND --help their options\n", error.what()));
-        return kUsage;
+        throw UsageError({.code = "usage.bad-command-line",
+                          .message = error.what(),
+                          .hint = "imgbuild --help lists commands, imgbuild COMMAND --help their options",
+                          .where = {}});
     }
     // Before the first thread, since namespaces entered later would be that thread's alone.
     if (context.uses_store) sandbox::enter_worker();
@@ -142,5 +172,5 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     cli::fill_standard_streams();
     cli::SignalWatch signals;
-    return cli::guarded(signals, [&] { return cli::run(argc, argv, signals); });
+    return cli::guarded(signals, cli::error_format(argc, argv), [&] { return cli::run(argc, argv, signals); });
 }

@@ -10,8 +10,13 @@
 
 namespace imgbuild::cli {
 
+/// --error-format: for people, or one line of JSON (docs/schemas/error.json).
+enum class ErrorFormat { text, json };
+
 /// As text, lines ended by a newline.
 std::string render_error(const Error& error);
+/// One line of JSON, ended by a newline.
+std::string render_error_json(const Error& error, int exit_code);
 std::string render_diagnostic(const Diagnostic& diagnostic, const SourceFile* file);
 
 /// The lines around `span` with numbers, a ">>>" on those that it covers, and carets under its columns if it is on one

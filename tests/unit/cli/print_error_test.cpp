@@ -124,5 +124,28 @@ TEST_CASE("an excerpt of an instruction of a thousand lines is short") {
     CHECK(std::count(excerpt.begin(), excerpt.end(), '\n') < 20);
 }
 
+TEST_CASE("an error as JSON has everything that programs ask for, in one line") {
+    RegistryError error({.code = "registry.denied", .message = "no \"way\"\n", .hint = "ask", .where = {}}, 403,
+                        RegistryError::Retry::no);
+    error.add_frame("pushing 'a'");
+    CHECK(
+        render_error_json(error, 10) ==
+        R"({"error":{"code":"registry.denied","exit_code":10,"hint":"ask","http_status":403,"message":"no \"way\"\n",)"
+        R"("v":1,"while":["pushing 'a'"]}})"
+        "\n");
+}
+
+TEST_CASE("all problems of a build file are in its JSON, each with its place") {
+    const ParseError error(file_of("FROM a\nFOO\n"),
+                           {{Severity::error, "parse.unknown-instruction", "one", "did you mean RUN?", {2, 1, 2, 4}},
+                            {Severity::warning, "parse.empty-continuation", "two", "", {}}});
+    const std::string text = render_error_json(error, 2);
+    CHECK(
+        text.find(R"("diagnostics":[{"code":"parse.unknown-instruction","hint":"did you mean RUN?","message":"one",)"
+                  R"("severity":"error","where":{"column":1,"end_column":4,"end_line":2,"file":"Buildfile","line":2}},)"
+                  R"({"code":"parse.empty-continuation","message":"two","severity":"warning"}])") != std::string::npos);
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+}
+
 }  // namespace
 }  // namespace imgbuild::cli
