@@ -73,6 +73,9 @@ def _problems(value, schema, root, at):
             found += [f"{at}: no match of {wanted}"] if isinstance(value, str) and not re.search(wanted, value) else []
         elif keyword == "properties":
             found += _members(value, schema, root, at) if isinstance(value, dict) else []
+        elif keyword == "items":
+            members = enumerate(value) if isinstance(value, list) else ()
+            found += [problem for n, member in members for problem in _problems(member, wanted, root, f"{at}[{n}]")]
         elif keyword not in NOTES | {"required", "additionalProperties"}:
             raise AssertionError(f"the schema has the keyword {keyword}, which this validator does not know")
     return found
