@@ -154,7 +154,8 @@ private:
     }
 
     void layers_of(const Found& found) {
-        const bool compress = request_.from.kind == Kind::docker_archive;
+        const bool compress =
+            request_.from.kind == Kind::docker_archive && request_.codec.kind != layers::Codec::Kind::none;
         const std::vector<DiffId>& diff_ids = found.image.config.diff_ids;
         fs_.base_layers = diff_ids.size();
         for (std::size_t i = 0; i < diff_ids.size(); ++i) {
@@ -172,7 +173,7 @@ private:
 
     // Puts the compressed blob into the store as if it had come so.
     void compress_layer(oci::BlobSource& source, const oci::Descriptor& blob, const DiffId& diff_id) {
-        if (request_.codec.kind == layers::Codec::Kind::none || lease_.find_form(diff_id, "")) return;
+        if (lease_.find_form(diff_id, "")) return;
         class Cutting final : public util::Sink {
         public:
             explicit Cutting(layers::BlockCutter& cutter) : cutter_(cutter) {}

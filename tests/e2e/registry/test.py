@@ -39,10 +39,13 @@ def test_pull_by_digest(ws):
 
 
 def test_push_command(ws):
-    """push sends an image of the store, also under another name; what the registry has is not sent again."""
+    """push sends an image of the store, also under other names; what the registry has is not sent again."""
     host = push(ws)
-    ws.imgbuild("push", f"{host.host}/team/app:1", f"{host.host}/team/copy:2")
+    printed = ws.imgbuild("push", f"{host.host}/team/app:1", f"{host.host}/team/copy:2", f"{host.host}/other:3").out
     equal(host.manifest("team/copy", "2"), host.manifest("team/app", "1"), "the copy")
+    digest = host.manifest("other", "3")[0]
+    equal(printed, f"{host.host}/team/copy@{digest}\n{host.host}/other@{digest}\n", "what was printed")
+    contains(ws.imgbuild("push", f"{host.host}/team/app:1", f"{host.host}/a@{digest}", code=2).err, "tag")
 
 
 def test_https_is_tried_elsewhere(ws):
