@@ -2,7 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <utility>
 #include <variant>
 
@@ -21,9 +24,41 @@ HostFacts required(HostFacts facts) {
     return facts;
 }
 
-util::Fd memory_file(const std::string& bytes) {
+std::vector<std::uint32_t> sizes_of(const std::vector<int>& files) {
+    std::vector<std::uint32_t> out;
+    for (const int file : files) {
+        struct stat status {};
+        util::check(fstat(file, &status), "look at", "a secret");
+        out.push_back(static_cast<std::uint32_t>(status.st_size));
+    }
+    return out;
+}
+
+// From one memory file to the other within the kernel: a value is never in memory of ours, nor in a core of it.
+void append_secret(int to, int from, std::uint32_t size) {
+    off_t offset = 0;
+    while (offset < static_cast<off_t>(size)) {
+        const ssize_t sent = sendfile(to, from, &offset, size - static_cast<std::size_t>(offset));
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) throw IoError("hand over", "a secret", sent < 0 ? errno : EIO);
+    }
+}
+
+/// The plan as the init reads it, with the secrets behind it.
+util::Fd plan_file(SandboxPlan& plan, const std::vector<int>& secrets) {
+    const std::vector<std::uint32_t> sizes = sizes_of(secrets);
+    op::ReceiveSecrets<Owned>* receive = nullptr;
+    for (Operation& operation : plan.operations) {
+        if (auto* found = std::get_if<op::ReceiveSecrets<Owned>>(&operation.action)) receive = found;
+    }
+    if (receive != nullptr) {
+        receive->sizes = sizes;
+        // The number has the same length on the wire, whatever it is.
+        receive->offset = encode_plan(plan).size();
+    }
     util::Fd file(util::check(memfd_create("imgbuild-plan", MFD_CLOEXEC), "make memory file", "imgbuild-plan"));
-    util::write_all(file.get(), bytes, "imgbuild-plan");
+    util::write_all(file.get(), encode_plan(plan), "imgbuild-plan");
+    for (std::size_t i = 0; i < secrets.size(); ++i) append_secret(file.get(), secrets[i], sizes[i]);
     return file;
 }
 
@@ -50,7 +85,7 @@ StepResult NamespaceSandbox::run(const StepSpec& step, OutputSink& output, std::
     for (Operation& operation : plan.operations) {
         if (auto* install = std::get_if<op::InstallFilter<Owned>>(&operation.action)) install->program = state_->filter;
     }
-    const util::Fd bytes = memory_file(encode_plan(plan));
+    const util::Fd bytes = plan_file(plan, step.secrets);
     RunningStep running({.init = state_->init.get(),
                          .plan = bytes.get(),
                          .user_namespace = state_->user_namespace.fd(),

@@ -30,7 +30,8 @@ enum NamespaceFlag : std::uint32_t {
     kPidNs = 32
 };
 
-enum LimitKind : std::uint32_t { kOpenFiles = 1, kCoreSize = 2 };
+/// kResource + n is the limit that setrlimit(2) knows as number n.
+enum LimitKind : std::uint32_t { kOpenFiles = 1, kCoreSize = 2, kResource = 16 };
 
 /// A resource limit; set while the init still has the worker's capabilities.
 template <class Form>
@@ -183,13 +184,17 @@ struct MountBind {
     }
 };
 
-/// A file with `text`, mode 0644, writable by the step, never in its layer.
+/// A file with `text`, of the step's root, never in its layer.
 template <class Form>
 struct MountText {
     static constexpr auto kName = "mount-text";
     typename Form::Text target{};
     typename Form::Text text{};
-    static void fields(auto& self, auto&& visit) { visit("target", self.target), visit("text", self.text); }
+    std::uint32_t mode = 0;
+    std::uint32_t flags = 0;
+    static void fields(auto& self, auto&& visit) {
+        visit("target", self.target), visit("text", self.text), visit("mode", self.mode), visit("flags", self.flags);
+    }
 };
 
 /// Hides a kernel path behind /dev/null or an empty directory, if this kernel has it.
@@ -299,6 +304,85 @@ struct NewKeyring {
     static void fields(auto&, auto&&) {}
 };
 
+/// Where the values of secrets are: `offset` bytes from the beginning of the file that the plan came in, one behind the
+/// other. They are no part of the plan, so that no print of it has them.
+template <class Form>
+struct ReceiveSecrets {
+    static constexpr auto kName = "receive-secrets";
+    std::uint64_t offset = 0;
+    typename Form::NumberList sizes{};
+    static void fields(auto& self, auto&& visit) { visit("offset", self.offset), visit("sizes", self.sizes); }
+};
+
+/// A read-only file with the value of a secret, never on a disk.
+template <class Form>
+struct MountSecret {
+    static constexpr auto kName = "mount-secret";
+    std::uint32_t secret = 0;
+    typename Form::Text target{};
+    std::uint32_t mode = 0;
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    static void fields(auto& self, auto&& visit) {
+        visit("secret", self.secret), visit("target", self.target), visit("mode", self.mode);
+        visit("uid", self.uid), visit("gid", self.gid);
+    }
+};
+
+/// The command's environment gets a variable with the value of a secret.
+template <class Form>
+struct SetSecretVariable {
+    static constexpr auto kName = "set-secret-variable";
+    typename Form::Text name{};
+    std::uint32_t secret = 0;
+    static void fields(auto& self, auto&& visit) { visit("name", self.name), visit("secret", self.secret); }
+};
+
+/// Makes an overlay that is attached nowhere, for AttachTree; the first is number 0. Fields as of MountOverlay.
+template <class Form>
+struct HoldTree {
+    static constexpr auto kName = "hold-tree";
+    typename Form::TextList lowers{};
+    typename Form::Text upper{};
+    typename Form::Text work{};
+    static void fields(auto& self, auto&& visit) {
+        visit("lowers", self.lowers), visit("upper", self.upper), visit("work", self.work);
+    }
+};
+
+/// Shows a place inside a held tree; `source`: relative to the tree's root, empty for the root itself.
+template <class Form>
+struct AttachTree {
+    static constexpr auto kName = "attach-tree";
+    std::uint32_t number = 0;
+    typename Form::Text source{};
+    typename Form::Text target{};
+    std::uint32_t flags = 0;
+    static void fields(auto& self, auto&& visit) {
+        visit("number", self.number), visit("source", self.source), visit("target", self.target);
+        visit("flags", self.flags);
+    }
+};
+
+/// A place for a mount inside what an earlier operation has mounted, if it is not there: an empty directory, or an
+/// empty file if `file` is not 0. Missing directories on the way are made as well.
+template <class Form>
+struct MakeMountPoint {
+    static constexpr auto kName = "make-mount-point";
+    typename Form::Text target{};
+    std::uint32_t file = 0;
+    static void fields(auto& self, auto&& visit) { visit("target", self.target), visit("file", self.file); }
+};
+
+/// Flags for a mount that could not have them from the beginning, as others had to be attached inside it.
+template <class Form>
+struct SetMountFlags {
+    static constexpr auto kName = "set-mount-flags";
+    typename Form::Text target{};
+    std::uint32_t flags = 0;
+    static void fields(auto& self, auto&& visit) { visit("target", self.target), visit("flags", self.flags); }
+};
+
 /// All of them; the position (from 0) is the code on the wire, so new ones go to the end.
 template <template <class...> class Collect, class Form>
 using All =
@@ -307,9 +391,13 @@ using All =
             MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
             MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
             ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>, Execute<Form>,
-            NewKeyring<Form>, GiveOutput<Form>, EnterStore<Form>, CloneBind<Form>, AttachBind<Form>>;
+            NewKeyring<Form>, GiveOutput<Form>, EnterStore<Form>, CloneBind<Form>, AttachBind<Form>,
+            ReceiveSecrets<Form>, MountSecret<Form>, SetSecretVariable<Form>, HoldTree<Form>, AttachTree<Form>,
+            MakeMountPoint<Form>, SetMountFlags<Form>>;
 
 /// How many CloneBind a plan may have.
 inline constexpr std::uint32_t kMaxBinds = 64;
+/// How many HoldTree a plan may have.
+inline constexpr std::uint32_t kMaxTrees = 64;
 
 }  // namespace imgbuild::sandbox::op

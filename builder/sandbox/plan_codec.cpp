@@ -70,9 +70,12 @@ ordered_json printable(std::string_view field, std::uint32_t value) {
                                   {op::kCgroupNs, "cgroup"},
                                   {op::kNetworkNs, "network"}});
     }
-    if (field == "kind") return value == op::kOpenFiles ? "open-files" : "core-size";
-    if (field == "umask") return fmt::format("{:04o}", value);
-    if (field == "recursive") return value != 0;
+    if (field == "kind") {
+        if (value >= op::kResource) return fmt::format("resource {}", value - op::kResource);
+        return value == op::kOpenFiles ? "open-files" : "core-size";
+    }
+    if (field == "umask" || field == "mode") return fmt::format("{:04o}", value);
+    if (field == "recursive" || field == "file") return value != 0;
     return value;
 }
 

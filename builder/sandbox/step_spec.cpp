@@ -2,8 +2,11 @@
 
 #include <imgbuild/error.hpp>
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "util/text.hpp"
 
@@ -50,7 +53,9 @@ void check_owned(const std::string& target) {
 
 struct TargetOf {
     MountPoint operator()(const BindMount& bind) const { return {clean_target(bind.target), bind.kind}; }
+    MountPoint operator()(const TreeMount& tree) const { return {clean_target(tree.target), tree.kind}; }
     MountPoint operator()(const TmpfsMount& tmpfs) const { return {clean_target(tmpfs.target), NodeKind::directory}; }
+    MountPoint operator()(const SecretMount& secret) const { return {clean_target(secret.target), NodeKind::file}; }
 };
 
 void add(std::vector<MountPoint>& points, MountPoint point) {
@@ -64,16 +69,45 @@ void add(std::vector<MountPoint>& points, MountPoint point) {
 
 }  // namespace
 
+std::vector<PlacedMount> placed_mounts(const StepSpec& spec) {
+    std::vector<PlacedMount> out;
+    for (const Mount& mount : spec.mounts) {
+        PlacedMount placed{.point = std::visit(TargetOf{}, mount)};
+        for (PlacedMount& earlier : out) {
+            if (earlier.point.path == placed.point.path || !is_at_or_below(placed.point.path, earlier.point.path)) {
+                continue;
+            }
+            placed.inside_another = true;
+            earlier.has_others_inside = true;
+        }
+        out.push_back(std::move(placed));
+    }
+    return out;
+}
+
+std::optional<std::uint32_t> resource_number(std::string_view name) {
+    constexpr std::pair<std::string_view, int> kNames[] = {
+        {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+        {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},       {"locks", RLIMIT_LOCKS},
+        {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+        {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},
+        {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
+        {"stack", RLIMIT_STACK}};
+    for (const auto& [known, number] : kNames) {
+        if (known == name) return static_cast<std::uint32_t>(number);
+    }
+    return std::nullopt;
+}
+
 std::vector<MountPoint> required_mount_points(const StepSpec& spec) {
     std::vector<MountPoint> points = {
         {"/dev", NodeKind::directory}, {"/proc", NodeKind::directory}, {"/sys", NodeKind::directory}};
     if (!spec.resolv_conf.empty()) add(points, {"/etc/resolv.conf", NodeKind::file});
     if (!spec.hosts.empty()) add(points, {"/etc/hosts", NodeKind::file});
-    for (const Mount& mount : spec.mounts) {
-        MountPoint point = std::visit(TargetOf{}, mount);
-        check_owned(point.path);
+    for (const PlacedMount& placed : placed_mounts(spec)) {
+        check_owned(placed.point.path);
         // The sandbox makes /dev/shm itself, so nobody else has to.
-        if (point.path != "/dev/shm") add(points, std::move(point));
+        if (!placed.inside_another && placed.point.path != "/dev/shm") add(points, placed.point);
     }
     std::sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     return points;

@@ -31,11 +31,14 @@ Element* allocate(const State& state, std::size_t count) {
     return static_cast<Element*>(memory);
 }
 
-/// A vector as execve() wants it, ended by a null pointer.
-const char** make_vector(const State& state, const wire::TextList& list) {
-    const char** vector = allocate<const char*>(state, list.count());
+/// A vector as execve() wants it, ended by a null pointer; with `more` at its end.
+const char** make_vector(const State& state, const wire::TextList& list, const State::Variable* more = nullptr) {
+    std::size_t count = list.count();
+    for (const auto* variable = more; variable != nullptr; variable = variable->next) ++count;
+    const char** vector = allocate<const char*>(state, count);
     std::size_t next = 0;
     list.each([&](wire::Text text) { vector[next++] = text.data; });
+    for (; more != nullptr; more = more->next) vector[next++] = more->text;
     return vector;
 }
 
@@ -97,11 +100,15 @@ const char* explain(int reason, bool exists) {
     _exit(reason == ENOENT || reason == ENOTDIR ? kNotFound : kNotExecutable);
 }
 
+/// Of those that we have: a worker in a container may not have all.
 void set_capabilities(const State& state, std::uint64_t kept) {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     __user_cap_data_struct data[2]{};
+    check(state, syscall(SYS_capget, &header, data), "ask for", "capabilities");
     for (unsigned word = 0; word < 2; ++word) {
-        data[word].permitted = data[word].effective = static_cast<std::uint32_t>(kept >> (32 * word));
+        data[word].permitted &= static_cast<std::uint32_t>(kept >> (32 * word));
+        data[word].effective = data[word].permitted;
+        data[word].inheritable = 0;
     }
     check(state, syscall(SYS_capset, &header, data), "set", "capabilities");
 }
@@ -144,10 +151,26 @@ void carry_out(State& state, const op::SetIdentity<Viewed>& operation) {
     set_capabilities(state, operation.uid == 0 ? state.capabilities : 0);
 }
 
+void carry_out(State& state, const op::SetSecretVariable<Viewed>& operation) {
+    const wire::Text value = secret_value(state, operation.secret);
+    if (std::memchr(value.data, 0, value.size) != nullptr) {
+        errno = EINVAL;
+        fail(state, "set the variable", operation.name.data, "the secret contains a NUL byte, which no variable can");
+    }
+    const std::size_t name_size = operation.name.size;
+    char* text = allocate<char>(state, name_size + 1 + value.size);
+    std::memcpy(text, operation.name.data, name_size);
+    text[name_size] = '=';
+    std::memcpy(text + name_size + 1, value.data, value.size);
+    auto* variable = allocate<State::Variable>(state, 1);
+    *variable = {.text = text, .next = state.secret_variables};
+    state.secret_variables = variable;
+}
+
 void carry_out(State& state, const op::Execute<Viewed>& operation) {
     umask(operation.umask);
     const char** args = make_vector(state, operation.args);
-    const char** env = make_vector(state, operation.env);
+    const char** env = make_vector(state, operation.env, state.secret_variables);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);

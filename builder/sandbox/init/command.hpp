@@ -14,6 +14,7 @@ void carry_out(State& state, const op::ChangeDirectory<Viewed>& operation);
 void carry_out(State& state, const op::InstallFilter<Viewed>& operation);
 void carry_out(State& state, const op::BoundCapabilities<Viewed>& operation);
 void carry_out(State& state, const op::SetIdentity<Viewed>& operation);
+void carry_out(State& state, const op::SetSecretVariable<Viewed>& operation);
 [[noreturn]] void carry_out(State& state, const op::Execute<Viewed>& operation);
 
 /// Makes a forked child fit to become the command: a session of its own, /dev/null as input, no descriptor but 0 to 2,

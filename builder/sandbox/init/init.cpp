@@ -45,6 +45,13 @@ namespace {
 
 void carry_out(State& state, const op::SetLimit<Viewed>& operation) {
     const rlimit limit{operation.soft, operation.hard};
+    if (operation.kind >= op::kResource) {
+        char name[32];
+        std::snprintf(name, sizeof(name), "resource %u", operation.kind - op::kResource);
+        const auto resource = static_cast<__rlimit_resource>(operation.kind - op::kResource);
+        check(state, setrlimit(resource, &limit), "set limit of", name);
+        return;
+    }
     const auto resource = operation.kind == op::kOpenFiles ? RLIMIT_NOFILE : RLIMIT_CORE;
     check(state, setrlimit(resource, &limit), "set limit of",
           operation.kind == op::kOpenFiles ? "open files" : "core files");
@@ -57,6 +64,17 @@ void carry_out(State& state, const op::SetOomScore<Viewed>& operation) {
     const int file = check(state, open(path, O_WRONLY | O_CLOEXEC), "open", path);
     check(state, write(file, text, static_cast<std::size_t>(size)), "write", path);
     close(file);
+}
+
+void carry_out(State& state, const op::ReceiveSecrets<Viewed>& operation) {
+    std::uint64_t end = operation.offset;
+    operation.sizes.each([&](std::uint32_t size) { end += size; });
+    if (operation.offset > state.received_size || end > state.received_size) {
+        errno = EPROTO;
+        fail(state, "read", "the plan's secrets");
+    }
+    state.secrets = state.received + operation.offset;
+    state.secret_sizes = operation.sizes;
 }
 
 void carry_out(State& state, const op::NewKeyring<Viewed>&) {
@@ -140,14 +158,16 @@ void carry_out(State& state, const op::StartCommand<Viewed>&) {
 }
 
 /// The plan as it was received; it stays mapped until exec.
-wire::Reader receive_plan(const State& state) {
+wire::Reader receive_plan(State& state) {
     struct stat status {};
     check(state, fstat(wire::kPlanFd, &status), "stat", "the plan");
     const auto size = static_cast<std::size_t>(status.st_size);
     void* bytes = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, wire::kPlanFd, 0);
     if (bytes == MAP_FAILED) fail(state, "map", "the plan");
     close(wire::kPlanFd);
-    return {static_cast<const char*>(bytes), size};
+    state.received = static_cast<const char*>(bytes);
+    state.received_size = size;
+    return {state.received, size};
 }
 
 template <class... Operations>

@@ -39,6 +39,12 @@ inline long shift_ids(int mount, int ids) {
     attributes.userns_fd = static_cast<std::uint64_t>(ids);
     return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
 }
+/// As set_mount_attributes(), and not for the mounts inside it.
+inline long set_own_mount_attributes(int mount, std::uint64_t set) {
+    mount_attr attributes{};
+    attributes.attr_set = set;
+    return syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
+}
 inline long open_in_root(int root, const char* path, std::uint64_t flags) {
     open_how how{};
     how.flags = flags | O_CLOEXEC;

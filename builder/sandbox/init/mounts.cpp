@@ -95,16 +95,51 @@ void configure_option(const State& state, int context, wire::Text option) {
     configure(state, context, key, equals + 1);
 }
 
-}  // namespace
-
-void carry_out(State& state, const op::MountOverlay<Viewed>& operation) {
+/// Of MountOverlay or HoldTree; attached nowhere.
+int make_overlay(const State& state, const auto& operation) {
     const int context = check(state, fsopen("overlay"), "open file system", "overlay");
     operation.lowers.each([&](wire::Text lower) { configure_path(state, context, "lowerdir+", lower); });
     configure_path(state, context, "upperdir", operation.upper);
     configure_path(state, context, "workdir", operation.work);
     configure(state, context, "userxattr", nullptr);
     configure(state, context, "volatile", nullptr);
-    state.root = make_mount(state, context, 0, "mount overlay on", operation.upper.data);
+    return make_mount(state, context, 0, "mount overlay on", operation.upper.data);
+}
+
+/// A name that is not used yet in the scratch.
+struct ScratchName {
+    explicit ScratchName(State& state) { std::snprintf(text, sizeof(text), "%u", state.scratches++); }
+    char text[16];
+};
+
+struct FileLook {
+    std::uint32_t mode;
+    std::uint32_t uid;
+    std::uint32_t gid;
+    std::uint32_t flags;
+};
+
+/// A file in the scratch with these bytes, attached at `path`.
+void mount_file(State& state, const char* path, wire::Text bytes, const FileLook& look) {
+    const ScratchName name(state);
+    const int file =
+        check(state, openat(state.scratch, name.text, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), "make", path);
+    std::uint32_t done = 0;
+    while (done < bytes.size) {
+        const auto written = write(file, bytes.data + done, bytes.size - done);
+        done += static_cast<std::uint32_t>(check(state, written, "write", path));
+    }
+    check(state, fchown(file, look.uid, look.gid), "set the owner of", path);
+    check(state, fchmod(file, look.mode), "set the mode of", path);
+    close(file);
+    const int tree = clone_tree(state, state.scratch, name.text, 0, look.flags, path);
+    attach(state, tree, open_target(state, path), path);
+}
+
+}  // namespace
+
+void carry_out(State& state, const op::MountOverlay<Viewed>& operation) {
+    state.root = make_overlay(state, operation);
 }
 
 void carry_out(State& state, const op::MountScratch<Viewed>& operation) {
@@ -166,20 +201,83 @@ void carry_out(State& state, const op::AttachBind<Viewed>& operation) {
 }
 
 void carry_out(State& state, const op::MountText<Viewed>& operation) {
-    const char* path = operation.target.data;
-    char name[16];
-    std::snprintf(name, sizeof(name), "text%u", state.texts++);
-    const int file =
-        check(state, openat(state.scratch, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), "make", path);
-    check(state, fchmod(file, 0644), "set the mode of", path);
-    std::uint32_t done = 0;
-    while (done < operation.text.size) {
-        const auto written = write(file, operation.text.data + done, operation.text.size - done);
-        done += static_cast<std::uint32_t>(check(state, written, "write", path));
+    mount_file(state, operation.target.data, operation.text,
+               {.mode = operation.mode, .uid = 0, .gid = 0, .flags = operation.flags});
+}
+
+void carry_out(State& state, const op::MountSecret<Viewed>& operation) {
+    mount_file(state, operation.target.data, secret_value(state, operation.secret),
+               {.mode = operation.mode, .uid = operation.uid, .gid = operation.gid, .flags = kKernelView});
+}
+
+void carry_out(State& state, const op::HoldTree<Viewed>& operation) {
+    if (state.tree_count == op::kMaxTrees) {
+        errno = E2BIG;
+        fail(state, "mount overlay on", operation.upper.data);
     }
-    close(file);
-    const int tree = clone_tree(state, state.scratch, name, 0, op::kNoSetuid | op::kNoDevices | op::kNoExecute, path);
+    state.trees[state.tree_count++] = make_overlay(state, operation);
+}
+
+// A path inside a mount can only be bound once the mount is attached, so the overlay passes through the scratch, which
+// nobody sees afterwards.
+void carry_out(State& state, const op::AttachTree<Viewed>& operation) {
+    const char* path = operation.target.data;
+    if (operation.number >= state.tree_count) {
+        errno = EBADF;
+        fail(state, "bind", path);
+    }
+    const ScratchName name(state);
+    const int overlay = state.trees[operation.number];
+    check(state, mkdirat(state.scratch, name.text, 0700), "make directory", path);
+    const int place = check(state, openat(state.scratch, name.text, O_PATH | O_CLOEXEC), "open", path);
+    check(state, move_mount(overlay, place), "attach a mount at", path);
+    close(place);
+    const char* inside = operation.source.size == 0 ? "." : operation.source.data;
+    const int source = check(state, open_in_root(overlay, inside, O_PATH | O_NOFOLLOW), "open", inside);
+    const int tree = clone_tree(state, source, "", AT_EMPTY_PATH, operation.flags, path);
     attach(state, tree, open_target(state, path), path);
+    close(source);
+    close(overlay);
+}
+
+// Missing directories from the outside in, each below what is mounted there by now.
+void carry_out(State& state, const op::MakeMountPoint<Viewed>& operation) {
+    const char* path = operation.target.data;
+    if (find_target(state, path) >= 0) return;
+    char part[4096];
+    if (operation.target.size >= sizeof(part)) {
+        errno = ENAMETOOLONG;
+        fail(state, "make mount point", path);
+    }
+    for (std::uint32_t end = 1; end <= operation.target.size; ++end) {
+        if (path[end] != '/' && path[end] != '\0') continue;
+        std::memcpy(part, path, end);
+        part[end] = '\0';
+        const int there = find_target(state, part);
+        if (there >= 0) {
+            close(there);
+            continue;
+        }
+        char* slash = std::strrchr(part, '/');
+        char name[256];
+        std::snprintf(name, sizeof(name), "%s", slash + 1);
+        slash[slash == part ? 1 : 0] = '\0';
+        const int parent = check(state, open_in_root(state.root, part, O_RDONLY | O_DIRECTORY), "open", part);
+        if (operation.file != 0 && path[end] == '\0') {
+            close(check(state, openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), "make mount point",
+                        path));
+        } else {
+            check(state, mkdirat(parent, name, 0755), "make mount point", path);
+        }
+        close(parent);
+    }
+}
+
+void carry_out(State& state, const op::SetMountFlags<Viewed>& operation) {
+    const char* path = operation.target.data;
+    const int mount = open_target(state, path);
+    check(state, set_own_mount_attributes(mount, operation.flags), "set mount flags on", path);
+    close(mount);
 }
 
 void carry_out(State& state, const op::MaskPath<Viewed>& operation) {

@@ -22,5 +22,10 @@ void carry_out(State& state, const op::MakeDirectory<Viewed>& operation);
 void carry_out(State& state, const op::MakeFile<Viewed>& operation);
 void carry_out(State& state, const op::MakeSymlink<Viewed>& operation);
 void carry_out(State& state, const op::PivotRoot<Viewed>& operation);
+void carry_out(State& state, const op::MountSecret<Viewed>& operation);
+void carry_out(State& state, const op::HoldTree<Viewed>& operation);
+void carry_out(State& state, const op::AttachTree<Viewed>& operation);
+void carry_out(State& state, const op::MakeMountPoint<Viewed>& operation);
+void carry_out(State& state, const op::SetMountFlags<Viewed>& operation);
 
 }  // namespace imgbuild::sandbox::init

@@ -36,6 +36,19 @@ void fail(const State& state, const char* verb, const char* path, const char* de
     _exit(125);
 }
 
+wire::Text secret_value(const State& state, std::uint32_t secret) {
+    const char* data = state.secrets;
+    std::uint32_t number = 0;
+    wire::Text found{nullptr, 0};
+    state.secret_sizes.each([&](std::uint32_t size) {
+        if (number++ == secret) found = {data, size};
+        data += size;
+    });
+    if (found.data != nullptr) return found;
+    errno = EPROTO;
+    fail(state, "read", "the plan's secrets");
+}
+
 int check(const State& state, long result, const char* verb, const char* path) {
     if (result < 0) fail(state, verb, path);
     return static_cast<int>(result);

@@ -54,7 +54,20 @@ StepSpec rich() {
     spec.mounts = {
         BindMount{.source = "/store/layers/c/src", .target = "/src"},
         BindMount{.source = "/store/x", .target = "/x", .access = Access::read_write, .kind = NodeKind::file},
-        TmpfsMount{.target = "/tmp", .size = 1048576, .mode = 01777}};
+        TmpfsMount{.target = "/tmp", .size = 1048576},
+        TmpfsMount{.target = "/quiet", .mode = 0700},
+        TreeMount{.lowers = {"/store/layers/e", "/store/layers/d"},
+                  .upper = "/store/tmp/2/upper",
+                  .work = "/store/tmp/2/work",
+                  .source = "usr/share",
+                  .target = "/share"},
+        BindMount{.source = "/store/mounts/1/0/data", .target = "/share/cache", .access = Access::read_write},
+        SecretMount{.secret = 0, .target = "/run/secrets/key", .mode = 0440, .uid = 5, .gid = 6}};
+    spec.secrets = {-1, -1};
+    spec.secret_env = {{.name = "TOKEN", .secret = 1}};
+    spec.env.push_back("TOKEN=of the image");
+    spec.scripts = {{.name = "EOF", .text = "#!/bin/awk -f\n"}};
+    spec.limits.more = {{.name = "nproc", .soft = 10, .hard = 20}};
     return spec;
 }
 
@@ -112,6 +125,56 @@ TEST_CASE("the step is never less killable than the worker") {
     }
 }
 
+TEST_CASE("a mount inside another one finds its place there, and the outer one is made read-only afterwards") {
+    const SandboxPlan plan = plan_sandbox(rich(), facts());
+    std::vector<std::string> order;
+    for (const Operation& operation : plan.operations) {
+        if (const auto* tree = std::get_if<op::AttachTree<Owned>>(&operation.action)) {
+            CHECK((tree->flags & op::kReadOnly) == 0);
+            order.push_back("tree");
+        } else if (const auto* point = std::get_if<op::MakeMountPoint<Owned>>(&operation.action)) {
+            CHECK(point->target == "/share/cache");
+            order.push_back("place");
+        } else if (const auto* flags = std::get_if<op::SetMountFlags<Owned>>(&operation.action)) {
+            CHECK(flags->target == "/share");
+            CHECK((flags->flags & op::kReadOnly) != 0);
+            order.push_back("flags");
+        }
+    }
+    CHECK(order == std::vector<std::string>{"tree", "place", "flags"});
+}
+
+TEST_CASE("a secret's variable takes the place of the one that the image has") {
+    for (const Operation& operation : plan_sandbox(rich(), facts()).operations) {
+        const auto* execute = std::get_if<op::Execute<Owned>>(&operation.action);
+        if (execute != nullptr) CHECK(execute->env == std::vector<std::string>{"PATH=/usr/bin:/bin"});
+    }
+}
+
+TEST_CASE("an insecure step has no user namespace, no filter, no masks, and every capability") {
+    StepSpec spec = plain();
+    spec.confinement = Confinement::insecure;
+    for (const Operation& operation : plan_sandbox(spec, facts()).operations) {
+        CHECK_FALSE(std::holds_alternative<op::EnterUserNamespace<Owned>>(operation.action));
+        CHECK_FALSE(std::holds_alternative<op::InstallFilter<Owned>>(operation.action));
+        CHECK_FALSE(std::holds_alternative<op::MaskPath<Owned>>(operation.action));
+        CHECK_FALSE(std::holds_alternative<op::ProtectPath<Owned>>(operation.action));
+        const auto* bound = std::get_if<op::BoundCapabilities<Owned>>(&operation.action);
+        if (bound != nullptr) CHECK(bound->capabilities == ~std::uint64_t{0});
+    }
+}
+
+TEST_CASE("/dev/shm is mounted once, by whoever asks for it") {
+    StepSpec spec = plain();
+    spec.mounts = {TmpfsMount{.target = "/dev/shm", .size = 4096}};
+    std::vector<std::vector<std::string>> options;
+    for (const Operation& operation : plan_sandbox(spec, facts()).operations) {
+        const auto* mount = std::get_if<op::MountFileSystem<Owned>>(&operation.action);
+        if (mount != nullptr && mount->target == "/dev/shm") options.push_back(mount->options);
+    }
+    CHECK(options == std::vector<std::vector<std::string>>{{"size=4096"}});
+}
+
 TEST_CASE("the bounding set is docker's default") {
     CHECK(default_capabilities() == 0xa80425fb);
 }
@@ -160,6 +223,8 @@ TEST_CASE("a spec that cannot be carried out is refused by name") {
                       "a step has no root file system");
     CHECK_THROWS_WITH(plan_sandbox(broken([](StepSpec& s) { s.workdir = "src"; }), facts()),
                       "working directory of a step is no absolute path: 'src'");
+    CHECK_THROWS_WITH(plan_sandbox(broken([](StepSpec& s) { s.secret_env = {{.name = "A", .secret = 0}}; }), facts()),
+                      "a step uses a secret that it does not have");
     CHECK_THROWS_AS(plan_sandbox(broken([](StepSpec& s) { s.env = {std::string("A=\0b", 4)}; }), facts()), UsageError);
 }
 

@@ -55,6 +55,26 @@ TEST_CASE("/dev/shm can be asked for, and is there already") {
     CHECK(required_mount_points(with_mounts({TmpfsMount{.target = "/dev/shm"}})).size() == 3);
 }
 
+TEST_CASE("a target inside an earlier mount's target needs no place in the image") {
+    const StepSpec spec = with_mounts({TmpfsMount{.target = "/a"}, SecretMount{.target = "/a/b/key"},
+                                       TmpfsMount{.target = "/ab"}, TmpfsMount{.target = "/a"}});
+    CHECK(required_mount_points(spec) == std::vector<MountPoint>{{"/a", NodeKind::directory},
+                                                                 {"/ab", NodeKind::directory},
+                                                                 {"/dev", NodeKind::directory},
+                                                                 {"/proc", NodeKind::directory},
+                                                                 {"/sys", NodeKind::directory}});
+    const std::vector<PlacedMount> placed = placed_mounts(spec);
+    CHECK(placed[0].has_others_inside);
+    CHECK(placed[1].inside_another);
+    CHECK_FALSE(placed[2].inside_another);
+    CHECK_FALSE(placed[3].inside_another);
+}
+
+TEST_CASE("limits have the names that people know") {
+    CHECK(resource_number("nofile").has_value());
+    CHECK_FALSE(resource_number("files").has_value());
+}
+
 TEST_CASE("one place cannot be a file and a directory") {
     CHECK_THROWS_AS(
         required_mount_points(with_mounts(
