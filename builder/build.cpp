@@ -126,7 +126,8 @@ private:
                            .time_limit = time_limit_,
                            .cache = request_.cache,
                            .uncached_stages = uncached_stages_,
-                           .threads = services_.threads},
+                           .threads = services_.threads,
+                           .confidants = &request_.confidants},
                           *lowered.result);
         next_step_ = runner.steps() + 1;
         services_.progress.report(event::BuildPlanned{runner.steps()});
@@ -163,6 +164,7 @@ private:
                     as_step(step_name(output), [&](const Work& work) { write_files(output, image, forms_, work); });
                     break;
                 case Output::Kind::oci_archive:
+                case Output::Kind::docker_archive:
                 case Output::Kind::oci_layout:
                 case Output::Kind::registry:
                     send(output, image, out);
@@ -308,7 +310,8 @@ namespace {
 
 /// What checks find becomes warnings; "# check=error=true" makes it an error.
 void add_findings(const BuildRequest& request, const parser::BuildFile& file, Images& images, Lowered& lowered) {
-    const parser::IgnoreMatcher ignore = load_ignore_rules(request.context, request.file_path);
+    const parser::IgnoreMatcher ignore =
+        load_ignore_rules(request.context, {.build_file = request.file_path, .given = request.ignore_file});
     SurveyOptions options;
     options.build = request.lower;
     options.stages = SurveyOptions::Stages::needed;

@@ -18,6 +18,7 @@
 #include "builder/images.hpp"
 #include "builder/ops/file_op.hpp"
 #include "builder/sandbox/sandbox.hpp"
+#include "builder/secrets.hpp"
 #include "builder/squash.hpp"
 #include "layers/codec.hpp"
 #include "layers/store.hpp"
@@ -106,6 +107,7 @@ struct BuildRequest {
     std::optional<std::int64_t> source_date_epoch;
     /// Steps at once.
     unsigned jobs = 16;
+    Confidants confidants;
 };
 
 /// What a build works with. All of it outlives the call.

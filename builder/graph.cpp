@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace imgbuild::builder {
 namespace {
@@ -48,6 +49,69 @@ json action_json(const FileAction& action) {
     return out;
 }
 
+void put_source(json& out, const std::optional<NodeId>& from, const std::string& source) {
+    if (from) out["from"] = *from;
+    if (!source.empty()) out["source"] = source;
+}
+
+json mount_json(const ExecMount& mount) {
+    return std::visit(overloaded{
+                          [](const BindMount& bind) {
+                              json out = {{"type", "bind"}, {"target", bind.target}};
+                              put_source(out, bind.from, bind.source);
+                              if (bind.writable) out["writable"] = true;
+                              return out;
+                          },
+                          [](const CacheMount& cache) {
+                              json out = {{"type", "cache"}, {"target", cache.target}, {"id", cache.id}};
+                              put_source(out, cache.from, cache.source);
+                              out["sharing"] = name_of(cache.sharing);
+                              if (cache.read_only) out["read-only"] = true;
+                              out["owner"] = fmt::format("{}:{}", cache.uid, cache.gid);
+                              out["mode"] = fmt::format("{:04o}", cache.mode);
+                              return out;
+                          },
+                          [](const TmpfsMount& tmpfs) {
+                              json out = {{"type", "tmpfs"}, {"target", tmpfs.target}};
+                              if (tmpfs.size != 0) out["size"] = tmpfs.size;
+                              return out;
+                          },
+                          [](const SecretMount& secret) {
+                              json out = {{"type", "secret"}, {"id", secret.id}, {"required", secret.required}};
+                              if (!secret.env.empty()) out["env"] = secret.env;
+                              if (secret.target.empty()) return out;
+                              out["target"] = secret.target;
+                              out["owner"] = fmt::format("{}:{}", secret.uid, secret.gid);
+                              out["mode"] = fmt::format("{:04o}", secret.mode);
+                              return out;
+                          },
+                          [](const SshMount& ssh) {
+                              return json{{"type", "ssh"},
+                                          {"id", ssh.id},
+                                          {"target", ssh.target},
+                                          {"required", ssh.required},
+                                          {"owner", fmt::format("{}:{}", ssh.uid, ssh.gid)},
+                                          {"mode", fmt::format("{:04o}", ssh.mode)}};
+                          },
+                      },
+                      mount);
+}
+
+json exec_json(const Exec& exec) {
+    json out = {{"args", exec.args}, {"env", exec.env}, {"workdir", exec.workdir}};
+    if (!exec.user.empty()) out["user"] = exec.user;
+    out["network"] = exec.network == Network::host ? "host" : "none";
+    if (exec.security == Security::insecure) out["security"] = "insecure";
+    for (const ExecMount& mount : exec.mounts) out["mounts"].push_back(mount_json(mount));
+    for (const Script& script : exec.scripts) out["scripts"].push_back({{"name", script.name}, {"text", script.text}});
+    for (const auto& host : exec.hosts) out["hosts"].push_back(host.first + " " + host.second);
+    for (const Ulimit& limit : exec.ulimits) {
+        out["ulimits"].push_back(fmt::format("{}={}:{}", limit.name, limit.soft, limit.hard));
+    }
+    if (exec.shm_size != 0) out["shm-size"] = exec.shm_size;
+    return out;
+}
+
 json op_json(const Op& op) {
     json out = {{"op", op_name(op)}};
     std::visit(overloaded{
@@ -58,13 +122,7 @@ json op_json(const Op& op) {
                        out["name"] = http.name;
                        if (http.checksum) out["checksum"] = http.checksum->text();
                    },
-                   [&](const Exec& exec) {
-                       out["args"] = exec.args;
-                       out["env"] = exec.env;
-                       out["workdir"] = exec.workdir;
-                       if (!exec.user.empty()) out["user"] = exec.user;
-                       out["network"] = exec.network == Network::host ? "host" : "none";
-                   },
+                   [&](const Exec& exec) { out.update(exec_json(exec)); },
                    [&](const File& file) {
                        for (const FileAction& action : file.actions) out["actions"].push_back(action_json(action));
                        if (file.users) out["users"] = *file.users;
@@ -110,12 +168,35 @@ NodeId Graph::add(Node node) {
     return nodes_.size() - 1;
 }
 
+std::optional<NodeId> source_of(const ExecMount& mount) {
+    if (const auto* bind = std::get_if<BindMount>(&mount)) return bind->from;
+    if (const auto* cache = std::get_if<CacheMount>(&mount)) return cache->from;
+    return std::nullopt;
+}
+
+std::string_view name_of(CacheMount::Sharing sharing) {
+    switch (sharing) {
+        case CacheMount::Sharing::shared:
+            return "shared";
+        case CacheMount::Sharing::exclusive:
+            return "private";
+        case CacheMount::Sharing::locked:
+            return "locked";
+    }
+    std::unreachable();
+}
+
 std::vector<NodeId> inputs_of(const Node& node) {
     std::vector<NodeId> out;
     const auto add = [&out](NodeId id) {
         if (std::find(out.begin(), out.end(), id) == out.end()) out.push_back(id);
     };
     if (node.base) add(*node.base);
+    if (const auto* exec = std::get_if<Exec>(&node.op)) {
+        for (const ExecMount& mount : exec->mounts) {
+            if (const auto from = source_of(mount)) add(*from);
+        }
+    }
     if (const auto* file = std::get_if<File>(&node.op)) {
         for (const FileAction& action : file->actions) {
             if (const auto* copy = std::get_if<CopyFiles>(&action)) add(copy->from);

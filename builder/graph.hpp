@@ -18,6 +18,8 @@
 #include <imgbuild/error.hpp>
 #include <imgbuild/platform.hpp>
 
+#include "builder/exec.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -27,8 +29,6 @@
 #include <vector>
 
 namespace imgbuild::builder {
-
-using NodeId = std::size_t;
 
 /// The layers of an image that was resolved before the graph was made.
 struct ImageSource {
@@ -50,21 +50,6 @@ struct HttpSource {
     std::string name;
     /// What its contents must be.
     std::optional<Digest> checksum;
-};
-
-enum class Network { host, none };
-
-/// One command. Everything that it can observe is in here or in its base.
-struct Exec {
-    std::vector<std::string> args;
-    /// "NAME=value", sorted out already: what the command finds.
-    std::vector<std::string> env;
-    /// More variables that the command finds, which must not change its result and are in no key (proxies).
-    std::vector<std::string> unkeyed_env;
-    std::string workdir = "/";
-    /// "user[:group]" as the image has it, names or numbers; empty is root.
-    std::string user;
-    Network network = Network::host;
 };
 
 /// Owner as written: names are looked up in the base's etc/passwd and etc/group, numbers are taken as they are.

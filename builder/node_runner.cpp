@@ -107,7 +107,8 @@ NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
                                   }
                                   const std::function<sandbox::Sandbox&()>& make_sandbox;
                               } sandbox(context_.sandbox);
-                              return put_layer(id, base, carry_out(exec, base, sandbox, op_context(id), work));
+                              return put_layer(id, base,
+                                               carry_out(exec, base, sources_of(exec), sandbox, op_context(id), work));
                           },
                           [&](const File& file) {
                               FileInputs inputs{.base = base_of(node), .users = {}, .sources = sources_of(file)};
@@ -178,13 +179,23 @@ std::vector<ActionSource> NodeRunner::sources_of(const File& file) const {
     return out;
 }
 
+MountSources NodeRunner::sources_of(const Exec& exec) const {
+    MountSources out;
+    for (const ExecMount& mount : exec.mounts) {
+        const auto from = source_of(mount);
+        out.push_back(from ? std::optional(results_.at(*from).fs) : std::nullopt);
+    }
+    return out;
+}
+
 OpContext NodeRunner::op_context(NodeId id) const {
     const StepInfo& info = infos_.at(id);
     return {.forms = context_.forms,
             .store = context_.store,
             .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
             .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
-            .threads = context_.threads};
+            .threads = context_.threads,
+            .confidants = context_.confidants};
 }
 
 }  // namespace imgbuild::builder

@@ -9,6 +9,7 @@
 #include "builder/graph.hpp"
 #include "builder/images.hpp"
 #include "builder/ops/file_op.hpp"
+#include "builder/ops/step_mounts.hpp"
 #include "builder/sandbox/sandbox.hpp"
 
 #include <functional>
@@ -38,6 +39,8 @@ struct RunnerContext {
     /// Labels of stages (NodeOrigin::stage) for which nothing is found.
     std::set<std::string> uncached_stages = {};
     unsigned threads = 1;
+    /// Null: nobody answers for secrets and agents.
+    const Confidants* confidants = nullptr;
 };
 
 /// run() may be called from several threads, once per node and after its inputs.
@@ -68,6 +71,7 @@ private:
     Ending http(NodeId id, const HttpSource& source, const Work& work);
     Ending put_layer(NodeId id, const FileSystem& base, LayerResult made);
     std::vector<ActionSource> sources_of(const File& file) const;
+    MountSources sources_of(const Exec& exec) const;
     Ending merge(NodeId id, const Merge& merge);
     FileSystem base_of(const Node& node) const;
     OpContext op_context(NodeId id) const;

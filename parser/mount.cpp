@@ -47,7 +47,7 @@ constexpr std::array<Option, 19> kOptions = {{{"type", "type", "bind cache tmpfs
     reject("parse.bad-mount", std::move(message), std::move(hint));
 }
 
-const Option& known_option(std::string_view key) {
+const Option& known_option(std::string_view key, const std::optional<std::string>& value) {
     const auto found = std::find_if(kOptions.begin(), kOptions.end(), [key](const Option& o) { return o.name == key; });
     if (found != kOptions.end()) {
         return *found;
@@ -57,7 +57,8 @@ const Option& known_option(std::string_view key) {
         names.push_back(option.name);
     }
     const std::optional<std::string_view> near = util::nearest(key, names);
-    reject_mount(fmt::format("unexpected key {} in --mount", util::quote(key)),
+    const std::string field = value ? fmt::format("{}={}", key, *value) : std::string(key);
+    reject_mount(fmt::format("unexpected key {} in {}", util::quote(key), util::quote(field)),
                  near ? fmt::format("did you mean {}?", *near) : "see RUN --mount in docs/dockerfile.md");
 }
 
@@ -140,7 +141,7 @@ void MountBuilder::set_text(std::string_view key, std::string_view value) {
 }
 
 void MountBuilder::set(std::string_view key, const std::optional<std::string>& value) {
-    const Option& option = known_option(key);
+    const Option& option = known_option(key, value);
     const std::vector<std::string_view> types = util::split(option.types, ' ');
     if (std::find(types.begin(), types.end(), mount_type_name(mount_.type)) == types.end()) {
         reject_mount(fmt::format("{} is not allowed for a mount of type {}", key, mount_type_name(mount_.type)),

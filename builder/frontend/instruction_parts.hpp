@@ -41,6 +41,9 @@ std::string one_line(std::string_view text);
 NodeOrigin origin_of(const parser::Instruction& instruction, const StageState& stage,
                      const InstructionContext& context);
 
+/// The mounts of a RUN, in its order.
+std::vector<ExecMount> lower_mounts(const parser::Run& run, const StageState& stage, const InstructionContext& context);
+
 void apply_run(const parser::Run& run, const parser::Instruction& instruction, StageState& stage,
                const InstructionContext& context);
 void apply_copy(const parser::Copy& copy, const parser::Instruction& instruction, StageState& stage,

@@ -10,9 +10,11 @@
 #include "parser/file.hpp"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace imgbuild::builder {
 
@@ -28,6 +30,9 @@ struct InstructionContext {
     std::function<NodeId(const HttpSource& source, NodeOrigin origin)> http;
     /// The node for COPY --from: a stage, a named context or an image. Nothing: an empty stage.
     std::function<std::optional<NodeId>(const parser::Word& from)> from;
+    const RunOptions& run_options;
+    /// Nodes that hold files of a context for mounts, by the context's node and the path in it.
+    std::map<std::pair<NodeId, std::string>, NodeId>& context_files;
 };
 
 /// Applies `instruction` to `stage`. Throws Error located at the instruction; what the parser accepts and we cannot

@@ -159,7 +159,9 @@ private:
                 .build_context = [this] { return local_source("context"); },
                 .http = [this](const HttpSource& source,
                                NodeOrigin origin) { return http_source(source, std::move(origin)); },
-                .from = [this, index](const parser::Word& word) { return source_of(word, index); }};
+                .from = [this, index](const parser::Word& word) { return source_of(word, index); },
+                .run_options = options_.run,
+                .context_files = context_files_};
     }
 
     std::optional<NodeId> source_of(const parser::Word& word, std::size_t index) {
@@ -239,6 +241,7 @@ private:
     std::vector<Slot> stages_;
     std::map<std::string, NodeId> images_;
     std::map<std::string, NodeId> locals_;
+    std::map<std::pair<NodeId, std::string>, NodeId> context_files_;
     /// By URL and checksum.
     std::map<std::pair<std::string, std::string>, NodeId> urls_;
 };
@@ -248,7 +251,16 @@ std::vector<parser::Word> froms_of(const parser::Instruction& instruction) {
     if (const auto* copy = std::get_if<parser::Copy>(&instruction.body); copy != nullptr && copy->from) {
         return {*copy->from};
     }
-    return {};
+    std::vector<parser::Word> out;
+    if (const auto* run = std::get_if<parser::Run>(&instruction.body)) {
+        for (const parser::MountFlag& mount : run->mounts) {
+            for (const parser::MountOption& option : mount.options) {
+                if (option.key != "from" || option.value.value_or("").empty()) continue;
+                out.push_back({.text = *option.value, .span = mount.span});
+            }
+        }
+    }
+    return out;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "oci/image_config.hpp"
 #include "parser/file.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -36,6 +37,18 @@ struct NamedContext {
     std::string locator;
 };
 
+/// What holds for every RUN of a build.
+struct RunOptions {
+    /// For a RUN without --network, or with --network=default.
+    Network network = Network::host;
+    /// --allow security.insecure: a RUN may ask for --security=insecure.
+    bool allow_insecure = false;
+    std::vector<std::pair<std::string, std::string>> hosts;
+    std::vector<Ulimit> ulimits;
+    /// Of /dev/shm, bytes; 0: the default.
+    std::uint64_t shm_size = 0;
+};
+
 struct LowerOptions {
     /// Stage name or index; empty: the last stage.
     std::string target;
@@ -46,6 +59,7 @@ struct LowerOptions {
     std::map<std::string, NamedContext, std::less<>> contexts;
     Platform target_platform;
     Platform build_platform;
+    RunOptions run;
 };
 
 /// An image that FROM or --from names. `locator` identifies it for whoever carries the graph out.

@@ -2,7 +2,10 @@
 
 #include <imgbuild/error.hpp>
 
+#include "builder/context/chain_tree.hpp"
+#include "builder/context/checksums.hpp"
 #include "builder/ops/root.hpp"
+#include "builder/ops/selection.hpp"
 #include "builder/ops/step_log.hpp"
 #include "builder/ops/users.hpp"
 #include "layers/diff.hpp"
@@ -51,8 +54,15 @@ sandbox::StepSpec step_spec(const Exec& exec, const layers::ChainView& view, std
     spec.gid = user.gid;
     spec.groups = user.groups;
     spec.network = exec.network == Network::host ? sandbox::NetworkMode::host : sandbox::NetworkMode::none;
+    if (exec.security == Security::insecure) spec.confinement = sandbox::Confinement::insecure;
     spec.resolv_conf = resolv_conf();
     spec.hosts = kHosts;
+    for (const auto& host : exec.hosts) spec.hosts += host.second + "\t" + host.first + "\n";
+    for (const Ulimit& limit : exec.ulimits) {
+        spec.limits.more.push_back({.name = limit.name, .soft = limit.soft, .hard = limit.hard});
+    }
+    if (exec.shm_size != 0) spec.limits.shared_memory = exec.shm_size;
+    for (const Script& script : exec.scripts) spec.scripts.push_back({.name = script.name, .text = script.text});
     return spec;
 }
 
@@ -78,13 +88,18 @@ std::string log_name(const Work& work) {
     return out + ".log";
 }
 
-layers::LayerId run_step(const Exec& exec, const FileSystem& base, sandbox::Sandbox& sandbox, const OpContext& context,
-                         const layers::KeyRecord& key, const Work& work) {
+layers::LayerId run_step(const Exec& exec, const FileSystem& base, const MountSources& sources,
+                         sandbox::Sandbox& sandbox, const OpContext& context, const layers::KeyRecord& key,
+                         const Work& work) {
     const layers::ChainView view = context.forms.view(base, work);
     const std::int64_t time = layer_time(base.next_time(), key.key, context.keys.time_limit);
     sandbox::StepSpec spec = step_spec(exec, view, time);
-    StepRoot root(base, view, spec, context.forms, work);
     StepLog log(context.forms.lease().log_path(log_name(work)), work);
+    const StepMounts mounts(exec, sources, context, work, [&log](const std::string& line) {
+        log.output(sandbox::Stream::err, "imgbuild: " + line + "\n");
+    });
+    mounts.add_to(spec);
+    StepRoot root(base, view, spec, context.forms, work);
     const sandbox::StepResult result = sandbox.run(spec, log, work.stop);
     if (!result.succeeded()) {
         throw StepFailed(
@@ -111,33 +126,98 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, sandbox::Sand
                                          on_conflict(context.cache));
 }
 
-LayerResult result_of(const layers::LayerId& id, const Digest& key, bool cached, std::string reason) {
-    LayerResult out{.layer = std::make_shared<Layer>(key), .cached = cached, .reason = std::move(reason)};
-    out.layer->id = id;
-    return out;
-}
+// Looking a command up, and running it if nobody has.
+class ExecOp {
+public:
+    ExecOp(const Exec& exec, const FileSystem& base, const MountSources& sources, sandbox::Sandbox& sandbox,
+           const OpContext& context, const Work& work)
+        : exec_(exec), base_(base), sources_(sources), sandbox_(sandbox), context_(context), work_(work) {}
+
+    LayerResult run() {
+        const layers::KeyRecord definition = exec_key(exec_, base_, context_.keys, definitions());
+        if (auto hit = find(definition, "the command and what it runs on have not changed")) return *hit;
+        const layers::KeyRecord key = has_parts() ? exec_key(exec_, base_, context_.keys, contents()) : definition;
+        if (key.key != definition.key) {
+            if (auto hit = find(key, "the files that it mounts have not changed")) {
+                lease().add_key(definition, *hit->layer->id);
+                return *hit;
+            }
+        }
+        const auto claim = lease().claim(key.key, work_.stop);
+        if (auto hit = find(key, "another build has just made it")) return *hit;
+        const layers::LayerId id = run_step(exec_, base_, sources_, sandbox_, context_, key, work_);
+        if (key.key != definition.key) lease().add_key(definition, id, on_conflict(context_.cache));
+        return result_of(id, key.key, false,
+                         may_find() ? "the command or what it runs on is new" : "the cache was not asked");
+    }
+
+private:
+    layers::Lease& lease() const { return context_.forms.lease(); }
+    bool may_find() const { return context_.cache == CacheUse::read_and_write; }
+
+    static LayerResult result_of(const layers::LayerId& id, const Digest& key, bool cached, std::string reason) {
+        LayerResult out{.layer = std::make_shared<Layer>(key), .cached = cached, .reason = std::move(reason)};
+        out.layer->id = id;
+        return out;
+    }
+
+    std::optional<LayerResult> find(const layers::KeyRecord& record, std::string reason) const {
+        if (!may_find()) return std::nullopt;
+        const auto id = lease().find_layer(record.key);
+        if (!id) return std::nullopt;
+        // By whatever key it was found: its identity is the one that it was published under.
+        return result_of(*id, lease().facts(*id).key.value_or(record.key), true, std::move(reason));
+    }
+
+    SourceIdentity layers_of(std::size_t mount) const {
+        SourceIdentity out;
+        if (!sources_.at(mount)) return out;
+        for (const LayerPtr& layer : sources_[mount]->layers) out.layers.push_back(layer->identity);
+        return out;
+    }
+
+    std::vector<SourceIdentity> definitions() const {
+        std::vector<SourceIdentity> out;
+        for (std::size_t i = 0; i < exec_.mounts.size(); ++i) out.push_back(layers_of(i));
+        return out;
+    }
+
+    // Of another node's files a mount may show a part, and only that part can change the result.
+    static bool is_part(const ExecMount& mount) {
+        const auto* bind = std::get_if<BindMount>(&mount);
+        return bind != nullptr && bind->from && !bind->exact;
+    }
+    bool has_parts() const { return std::any_of(exec_.mounts.begin(), exec_.mounts.end(), is_part); }
+
+    std::vector<SourceIdentity> contents() const {
+        std::vector<SourceIdentity> out;
+        for (std::size_t i = 0; i < exec_.mounts.size(); ++i) {
+            out.push_back(is_part(exec_.mounts[i]) ? checksum_of(i) : layers_of(i));
+        }
+        return out;
+    }
+
+    SourceIdentity checksum_of(std::size_t mount) const {
+        const FileSystem& fs = *sources_[mount];
+        const ChainTree tree(context_.forms.view(fs, work_), context_.forms.trees(fs, work_));
+        const Selection selection = select_path(tree, std::get<BindMount>(exec_.mounts[mount]).source);
+        const auto digests = content_checksums(tree, files_of(selection), context_.store, context_.threads, work_);
+        return {.checksum = selection_checksum(selection, digests), .layers = {}};
+    }
+
+    const Exec& exec_;
+    const FileSystem& base_;
+    const MountSources& sources_;
+    sandbox::Sandbox& sandbox_;
+    const OpContext& context_;
+    const Work& work_;
+};
 
 }  // namespace
 
-LayerResult carry_out(const Exec& exec, const FileSystem& base, sandbox::Sandbox& sandbox, const OpContext& context,
-                      const Work& work) {
-    const layers::KeyRecord key = exec_key(exec, base, context.keys);
-    layers::Lease& lease = context.forms.lease();
-    const bool may_find = context.cache == CacheUse::read_and_write;
-    if (may_find) {
-        if (const auto id = lease.find_layer(key.key)) {
-            return result_of(*id, key.key, true, "the command and what it runs on have not changed");
-        }
-    }
-    const auto claim = lease.claim(key.key, work.stop);
-    if (may_find) {
-        if (const auto id = lease.find_layer(key.key)) {
-            return result_of(*id, key.key, true, "another build has just made it");
-        }
-    }
-    const layers::LayerId id = run_step(exec, base, sandbox, context, key, work);
-    return result_of(id, key.key, false,
-                     may_find ? "the command or what it runs on is new" : "the cache was not asked");
+LayerResult carry_out(const Exec& exec, const FileSystem& base, const MountSources& sources, sandbox::Sandbox& sandbox,
+                      const OpContext& context, const Work& work) {
+    return ExecOp(exec, base, sources, sandbox, context, work).run();
 }
 
 }  // namespace imgbuild::builder

@@ -4,6 +4,7 @@
 #include "builder/context/source_tree.hpp"
 #include "builder/layer_forms.hpp"
 #include "builder/ops/keys.hpp"
+#include "builder/secrets.hpp"
 #include "builder/work.hpp"
 
 #include <memory>
@@ -47,6 +48,8 @@ struct OpContext {
     KeyContext keys;
     CacheUse cache = CacheUse::read_and_write;
     unsigned threads = 1;
+    /// For secrets and agents. Null: nobody answers.
+    const Confidants* confidants = nullptr;
 };
 
 LayerResult carry_out(const File& file, const FileInputs& inputs, const OpContext& context, const Work& work);

@@ -91,6 +91,49 @@ json action_json(const FileAction& action) {
                       action);
 }
 
+json look_json(std::uint32_t mode, std::uint32_t uid, std::uint32_t gid) {
+    return {{"mode", mode}, {"uid", uid}, {"gid", gid}};
+}
+
+json mount_json(const ExecMount& mount) {
+    return std::visit(overloaded{
+                          [](const BindMount& bind) -> json {
+                              return {{"type", "bind"},
+                                      {"source", text_of(bind.source)},
+                                      {"to", text_of(bind.target)},
+                                      {"writable", bind.writable}};
+                          },
+                          [](const CacheMount& cache) -> json {
+                              return {{"type", "cache"},
+                                      {"id", text_of(cache.id)},
+                                      {"source", text_of(cache.source)},
+                                      {"to", text_of(cache.target)},
+                                      {"sharing", name_of(cache.sharing)},
+                                      {"readonly", cache.read_only},
+                                      {"look", look_json(cache.mode, cache.uid, cache.gid)}};
+                          },
+                          [](const TmpfsMount& tmpfs) -> json {
+                              return {{"type", "tmpfs"}, {"to", text_of(tmpfs.target)}, {"size", tmpfs.size}};
+                          },
+                          [](const SecretMount& secret) -> json {
+                              return {{"type", "secret"},
+                                      {"id", text_of(secret.id)},
+                                      {"to", text_of(secret.target)},
+                                      {"env", text_of(secret.env)},
+                                      {"required", secret.required},
+                                      {"look", look_json(secret.mode, secret.uid, secret.gid)}};
+                          },
+                          [](const SshMount& ssh) -> json {
+                              return {{"type", "ssh"},
+                                      {"id", text_of(ssh.id)},
+                                      {"to", text_of(ssh.target)},
+                                      {"required", ssh.required},
+                                      {"look", look_json(ssh.mode, ssh.uid, ssh.gid)}};
+                          },
+                      },
+                      mount);
+}
+
 // Fields are separated by NUL and counted where they repeat, so that no two entries have the same bytes.
 void update(util::Sha256& hash, std::string_view field) {
     hash.update(field);
@@ -123,18 +166,38 @@ private:
 
 }  // namespace
 
-layers::KeyRecord exec_key(const Exec& exec, const FileSystem& base, const KeyContext& context) {
-    const json ingredients = {{"v", kRecipe},
-                              {"op", "exec"},
-                              {"args", texts_of(exec.args)},
-                              {"env", texts_of(exec.env)},
-                              {"workdir", text_of(exec.workdir)},
-                              {"user", text_of(exec.user)},
-                              {"network", exec.network == Network::host ? "host" : "none"},
-                              {"platform", context.platform.text()},
-                              {"base", layers_json(base)},
-                              {"time", time_json(base, context)}};
+layers::KeyRecord exec_key(const Exec& exec, const FileSystem& base, const KeyContext& context,
+                           const std::vector<SourceIdentity>& sources) {
+    json ingredients = {{"v", kRecipe},
+                        {"op", "exec"},
+                        {"args", texts_of(exec.args)},
+                        {"env", texts_of(exec.env)},
+                        {"workdir", text_of(exec.workdir)},
+                        {"user", text_of(exec.user)},
+                        {"network", exec.network == Network::host ? "host" : "none"},
+                        {"platform", context.platform.text()},
+                        {"base", layers_json(base)},
+                        {"time", time_json(base, context)}};
+    for (std::size_t i = 0; i < exec.mounts.size(); ++i) {
+        json mount = mount_json(exec.mounts[i]);
+        if (source_of(exec.mounts[i])) mount["from"] = source_json(sources.at(i));
+        ingredients["mounts"].push_back(std::move(mount));
+    }
+    for (const Script& script : exec.scripts) {
+        ingredients["scripts"].push_back({text_of(script.name), util::Sha256::of(script.text).text()});
+    }
+    for (const auto& host : exec.hosts) ingredients["hosts"].push_back({text_of(host.first), host.second});
+    for (const Ulimit& limit : exec.ulimits) ingredients["ulimits"].push_back({limit.name, limit.soft, limit.hard});
+    if (exec.shm_size != 0) ingredients["shm"] = exec.shm_size;
+    if (exec.security == Security::insecure) ingredients["security"] = "insecure";
     return record_of(ingredients, "exec", context);
+}
+
+Digest cache_identity(const CacheMount& cache, const FileSystem& seed) {
+    json ingredients = {
+        {"v", kRecipe}, {"id", text_of(cache.id)}, {"look", look_json(cache.mode, cache.uid, cache.gid)}};
+    if (cache.from) ingredients["seed"] = {layers_json(seed), text_of(cache.source)};
+    return util::Sha256::of(ingredients.dump());
 }
 
 std::vector<const SourceFileInfo*> files_of(const Selection& selection) {

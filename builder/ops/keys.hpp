@@ -29,15 +29,20 @@ struct KeyContext {
     std::string slot;
 };
 
-/// Of a command on top of `base`.
-layers::KeyRecord exec_key(const Exec& exec, const FileSystem& base, const KeyContext& context);
-
-/// What a CopyFiles action reads: the checksum of what it selected from the user's files, or the layers of the node
+/// What an action or a mount reads: the checksum of what it selected from the user's files, or the layers of the node
 /// that it copies from.
 struct SourceIdentity {
     std::optional<Digest> checksum;
     std::vector<Digest> layers;
 };
+
+/// Of a command on top of `base`. `sources`: for each mount what it shows; nothing in it for mounts without a source.
+/// Options of caches, secrets and agents are in the key, and what they hold is not.
+layers::KeyRecord exec_key(const Exec& exec, const FileSystem& base, const KeyContext& context,
+                           const std::vector<SourceIdentity>& sources = {});
+
+/// What makes two caches different: id, seed, and the owner and mode of a new one (SPEC A6.02).
+Digest cache_identity(const CacheMount& cache, const FileSystem& seed);
 
 /// Whether the times of files are part of a checksum: where a copy has them.
 enum class FileTimes { left_out, included };

@@ -74,9 +74,8 @@ void write_scaffold(const std::vector<MissingPoint>& points, const layers::Chain
 
 }  // namespace
 
-StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox::StepSpec& spec, LayerForms& forms,
-                   const Work& work)
-    : changes_(forms.lease().begin_layer()) {
+std::vector<std::string> lower_trees(const FileSystem& fs, const layers::ChainView& view, LayerForms& forms,
+                                     const Work& work) {
     if (fs.layers.size() > kMaxLowers) {
         throw Error({.code = "build.too-many-layers",
                      .message = fmt::format("the step stands on {} layers, and at most {} can be stacked",
@@ -84,6 +83,21 @@ StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox:
                      .hint = "join steps, or start a new stage and copy from this one",
                      .where = {}});
     }
+    std::vector<std::string> out;
+    if (const auto patch = forms.ensure_patch(fs, view, work)) out.push_back(forms.lease().tree_path(*patch));
+    // An overlay takes no directory twice, and base images have the same layer twice (the empty one, mostly). Of such
+    // layers the topmost hides all that the others have.
+    std::set<layers::LayerId> stacked;
+    for (auto layer = fs.layers.rbegin(); layer != fs.layers.rend(); ++layer) {
+        const layers::LayerId id = forms.ensure_tree(**layer, work);
+        if (stacked.insert(id).second) out.push_back(forms.lease().tree_path(id));
+    }
+    return out;
+}
+
+StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox::StepSpec& spec, LayerForms& forms,
+                   const Work& work)
+    : changes_(forms.lease().begin_layer()) {
     const std::vector<MissingPoint> missing = missing_points(spec, view);
     // An overlay needs at least one lower directory, so that of an empty file system is the scaffold.
     if (!missing.empty() || fs.layers.empty()) {
@@ -91,14 +105,7 @@ StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox:
         write_scaffold(missing, view, scaffold_->tree());
         spec.lowers.push_back(scaffold_->tree());
     }
-    if (const auto patch = forms.ensure_patch(fs, view, work)) spec.lowers.push_back(forms.lease().tree_path(*patch));
-    // An overlay takes no directory twice, and base images have the same layer twice (the empty one, mostly). Of such
-    // layers the topmost hides all that the others have.
-    std::set<layers::LayerId> stacked;
-    for (auto layer = fs.layers.rbegin(); layer != fs.layers.rend(); ++layer) {
-        const layers::LayerId id = forms.ensure_tree(**layer, work);
-        if (stacked.insert(id).second) spec.lowers.push_back(forms.lease().tree_path(id));
-    }
+    for (std::string& tree : lower_trees(fs, view, forms, work)) spec.lowers.push_back(std::move(tree));
     spec.upper = changes_.tree();
     spec.work = changes_.work();
     // The step's "/" is the upper directory itself.

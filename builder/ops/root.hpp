@@ -6,6 +6,8 @@
 #include "builder/sandbox/step_spec.hpp"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace imgbuild::builder {
 
@@ -26,5 +28,10 @@ private:
     layers::UnfinishedLayer changes_;
     std::optional<layers::UnfinishedLayer> scaffold_;
 };
+
+/// The trees of a file system and the patch on top of them, newest first, as an overlay takes them. Empty for an empty
+/// file system. Throws Error ("build.too-many-layers").
+std::vector<std::string> lower_trees(const FileSystem& fs, const layers::ChainView& view, LayerForms& forms,
+                                     const Work& work);
 
 }  // namespace imgbuild::builder

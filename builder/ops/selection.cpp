@@ -48,6 +48,8 @@ public:
         for (const std::string& match : matches) add_root(match, pattern);
     }
 
+    void add_path(const std::string& path) { add_root(util::clean_path(path), path); }
+
     Selection take() { return std::move(selection_); }
 
 private:
@@ -154,6 +156,12 @@ Selection select_files(const SourceTree& tree, const CopyFiles& copy) {
             selector.add_pattern(source);
         }
     }
+    return selector.take();
+}
+
+Selection select_path(const SourceTree& tree, const std::string& path) {
+    Selector selector(tree, {});
+    selector.add_path(path);
     return selector.take();
 }
 

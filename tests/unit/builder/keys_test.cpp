@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <set>
 
 using namespace imgbuild;
 using namespace imgbuild::builder;
@@ -72,6 +73,60 @@ TEST_CASE("everything that a command can observe is in its key") {
         [](Exec& exec) { exec.env = {"A=2"}; }, [](Exec& exec) { exec.workdir = "/w"; },
         [](Exec& exec) { exec.user = "dev"; }, [](Exec& exec) { exec.network = Network::none; });
     CHECK(key_of(changed(change)) != key_of(plain_exec()));
+}
+
+TEST_CASE("every option of a mount is in a command's key, and so is all that the build adds to a step") {
+    const auto change = GENERATE(
+        as<std::function<void(Exec&)>>(), [](Exec& exec) { exec.mounts = {TmpfsMount{.target = "/t"}}; },
+        [](Exec& exec) { exec.mounts = {TmpfsMount{.target = "/t", .size = 1}}; },
+        [](Exec& exec) { exec.mounts = {BindMount{.from = {}, .source = {}, .target = "/t"}}; },
+        [](Exec& exec) { exec.mounts = {BindMount{.from = {}, .source = {}, .target = "/t", .writable = true}}; },
+        [](Exec& exec) { exec.mounts = {CacheMount{.id = "i", .target = "/t", .from = {}, .source = {}}}; },
+        [](Exec& exec) { exec.mounts = {CacheMount{.id = "j", .target = "/t", .from = {}, .source = {}}}; },
+        [](Exec& exec) { exec.mounts = {SecretMount{.id = "s", .target = "/t", .env = {}}}; },
+        [](Exec& exec) { exec.mounts = {SecretMount{.id = "s", .target = "/t", .env = "V"}}; },
+        [](Exec& exec) { exec.mounts = {SshMount{.id = "a", .target = "/t"}}; },
+        [](Exec& exec) { exec.mounts = {SshMount{.id = "a", .target = "/t", .uid = 1}}; },
+        [](Exec& exec) { exec.scripts = {{.name = "EOF", .text = "#!/bin/a"}}; },
+        [](Exec& exec) { exec.scripts = {{.name = "EOF", .text = "#!/bin/b"}}; },
+        [](Exec& exec) {
+            exec.hosts = {{"h", "::1"}};
+        },
+        [](Exec& exec) { exec.shm_size = 4096; },
+        [](Exec& exec) { exec.ulimits = {{.name = "cpu", .soft = 1, .hard = 1}}; },
+        [](Exec& exec) { exec.security = Security::insecure; });
+    static std::set<std::string> seen = {key_of(plain_exec()).text()};
+    CHECK(seen.insert(key_of(changed(change)).text()).second);
+}
+
+TEST_CASE("what a mount shows is in the key by its layers, or by its checksum and then by nothing else") {
+    const Exec exec = changed([](Exec& out) { out.mounts = {BindMount{.from = 0, .source = "s", .target = "/t"}}; });
+    const auto key = [&](SourceIdentity source) {
+        return exec_key(exec, stack({"a"}), plain_context(), {std::move(source)}).key;
+    };
+    const Digest one = util::Sha256::of("one");
+    const Digest two = util::Sha256::of("two");
+    CHECK(key({.checksum = {}, .layers = {one}}) != key({.checksum = {}, .layers = {two}}));
+    CHECK(key({.checksum = one, .layers = {one}}) == key({.checksum = one, .layers = {two}}));
+    CHECK(key({.checksum = one, .layers = {}}) != key({.checksum = two, .layers = {}}));
+}
+
+TEST_CASE("id, owner, mode and seed tell caches apart; target and sharing do not") {
+    const CacheMount plain{.id = "i", .target = "/t", .from = {}, .source = {}};
+    const auto identity = [&](const std::function<void(CacheMount&)>& change, const FileSystem& seed = {}) {
+        CacheMount cache = plain;
+        change(cache);
+        return cache_identity(cache, seed);
+    };
+    const Digest same = cache_identity(plain, {});
+    CHECK(identity([](CacheMount& cache) { cache.target = "/u"; }) == same);
+    CHECK(identity([](CacheMount& cache) { cache.sharing = CacheMount::Sharing::locked; }) == same);
+    CHECK(identity([](CacheMount& cache) { cache.id = "j"; }) != same);
+    CHECK(identity([](CacheMount& cache) { cache.uid = 1; }) != same);
+    CHECK(identity([](CacheMount& cache) { cache.mode = 0700; }) != same);
+    const Digest seeded = identity([](CacheMount& cache) { cache.from = 0; }, stack({"a"}));
+    CHECK(seeded != same);
+    CHECK(identity([](CacheMount& cache) { cache.from = 0; }, stack({"b"})) != seeded);
 }
 
 TEST_CASE("proxies are in no key") {
