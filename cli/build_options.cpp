@@ -227,6 +227,7 @@ void add_build_options(CLI::App& command, BuildOptions& options) {
                     "Time of the image and bound of all times in it, seconds since 1970")
         ->type_name("SECONDS")
         ->take_last();
+    add_step_options(command, options.steps);
 }
 
 builder::BuildRequest make_request(const BuildOptions& options, AppContext& context) {
@@ -255,6 +256,7 @@ builder::BuildRequest make_request(const BuildOptions& options, AppContext& cont
     request.lower.build_platform = Platform::host();
     for (const std::string& text : options.contexts) add_context(text, context, request);
     request.source_date_epoch = epoch(options.source_date_epoch);
+    apply_step_options(options.steps, request);
     request.pull = options.pull ? builder::Pull::always : builder::Pull::missing;
     return request;
 }

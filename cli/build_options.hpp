@@ -3,6 +3,7 @@
 
 #include "builder/build.hpp"
 #include "cli/app_context.hpp"
+#include "cli/step_options.hpp"
 
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ struct BuildOptions {
     std::vector<std::string> contexts;
     std::string source_date_epoch;
     bool pull = false;
+    StepOptions steps;
 };
 
 /// The file, the context, and what decides which stages and names the file means.
