@@ -160,6 +160,12 @@ Selection select_files(const SourceTree& tree, const CopyFiles& copy) {
 }
 
 Selection select_path(const SourceTree& tree, const std::string& path) {
+    if (!tree.find(tree.resolve(util::clean_path(path)))) {
+        throw Error({.code = "source.not-found",
+                     .message = fmt::format("{} not found in what from= names", util::quote("/" + path)),
+                     .hint = "source= is a path in that stage or image",
+                     .where = {}});
+    }
     Selector selector(tree, {});
     selector.add_path(path);
     return selector.take();

@@ -30,7 +30,7 @@ struct Selection {
 /// "source.too-many-files" beyond a million names. A wildcard that matches nothing selects nothing.
 Selection select_files(const SourceTree& tree, const CopyFiles& copy);
 
-/// The one path, taken as it stands: no wildcards. Throws as select_files().
+/// The one path that a mount shows, taken as it stands: no wildcards. Throws as select_files().
 Selection select_path(const SourceTree& tree, const std::string& path);
 
 }  // namespace imgbuild::builder

@@ -84,7 +84,7 @@ RUN --mount=target=/m,source=in --mount=from=made,source=/made/in,target=/n cat 
     for path, cached in (("out", True), ("made/out", True), ("in/x", False), ("made/in/x", False)):
         ws.write(f"context/{path}", "2")
         log = ws.build(context).err
-        number = re.search(r"^#(\d+) .*RUN --mount", log, re.M).group(1)
+        number = re.search(r"^#(\d+) \[.*RUN --mount", log, re.M).group(1)
         equal(bool(re.search(rf"^#{number} CACHED", log, re.M)), cached, f"cached after a change of {path}\n{log}")
 
 
