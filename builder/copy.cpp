@@ -91,7 +91,8 @@ private:
             services_.store.tag(record->id, Reference::parse(request_.to.name).text());
             return record->id;
         }
-        const PackedImage packed = pack_image(load_image(*record), forms_, request_.codec, services_.threads, work_);
+        const PackedImage packed =
+            pack_image(load_image(*record), forms_, {.codec = request_.codec}, services_.threads, work_);
         write(packed);
         return packed.descriptor.digest;
     }

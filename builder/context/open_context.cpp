@@ -85,10 +85,10 @@ std::shared_ptr<const LocalTree> open_context(const std::string& path, const Ign
     });
 }
 
-parser::IgnoreMatcher load_ignore_rules(const std::string& path, const std::string& build_file) {
+parser::IgnoreMatcher load_ignore_rules(const std::string& path, const IgnoreFileSearch& search) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return {};
-    const auto ignore = find_ignore_file(util::RootedDir{util::Fd(fd)}, build_file);
+    const auto ignore = find_ignore_file(util::RootedDir{util::Fd(fd)}, search);
     if (!ignore) return {};
     return in_context(fmt::format("reading {}", util::quote(ignore->name)),
                       [&] { return parser::IgnoreMatcher(parser::read_ignore_file(ignore->text)); });

@@ -24,7 +24,7 @@ std::shared_ptr<const LocalTree> open_context(const std::string& path, const Ign
                                               const std::string& store = {});
 
 /// The rules of that ignore file alone; none if there is no file, or no directory.
-parser::IgnoreMatcher load_ignore_rules(const std::string& path, const std::string& build_file);
+parser::IgnoreMatcher load_ignore_rules(const std::string& path, const IgnoreFileSearch& search);
 
 /// Seconds since 1970 of the commit that is checked out in `path` or above it. Nothing if there is no checkout or no
 /// commit. `git` is asked, by plumbing that runs no command from the repository's own config.

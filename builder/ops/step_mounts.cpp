@@ -4,9 +4,9 @@
 
 #include "builder/ops/keys.hpp"
 #include "builder/ops/root.hpp"
-#include "layers/diff.hpp"
 #include "builder/ops/seed.hpp"
 #include "builder/secrets.hpp"
+#include "layers/diff.hpp"
 #include "util/overloaded.hpp"
 #include "util/text.hpp"
 
