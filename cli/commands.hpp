@@ -4,6 +4,7 @@
 
 #include "cli/app_context.hpp"
 
+#include <exception>
 #include <functional>
 
 namespace CLI {
@@ -14,6 +15,8 @@ namespace imgbuild::cli {
 
 /// Returns the exit code.
 using Chosen = std::function<int()>;
+/// Run in place of the chosen command if the process cannot become a worker; what it gets says why.
+using Refused = std::function<int(std::exception_ptr)>;
 
 void add_build(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_images(CLI::App& app, AppContext& context, Chosen& chosen);
@@ -30,6 +33,8 @@ void add_targets(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_debug(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_login(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_logout(CLI::App& app, AppContext& context, Chosen& chosen);
+/// Sets `refused` as well: its errors go to another place.
+void add_worker(CLI::App& app, AppContext& context, Chosen& chosen, Refused& refused);
 void add_version(CLI::App& app, AppContext& context, Chosen& chosen);
 
 }  // namespace imgbuild::cli

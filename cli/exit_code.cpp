@@ -7,7 +7,7 @@
 namespace imgbuild::cli {
 
 int exit_code(std::string_view code) {
-    static constexpr std::array<std::pair<std::string_view, int>, 17> kTable = {{
+    static constexpr std::array<std::pair<std::string_view, int>, 18> kTable = {{
         {"build", kBuildFailed},
         {"cancelled", kInterrupted},
         {"check", kCheckFailed},
@@ -25,6 +25,7 @@ int exit_code(std::string_view code) {
         {"store", kSource},
         {"usage", kUsage},
         {"verify", kVerifyMismatch},
+        {"worker", kInternal},
     }};
     const std::string_view area = code.substr(0, code.find('.'));
     const auto* at = std::find_if(kTable.begin(), kTable.end(), [&](const auto& row) { return row.first == area; });

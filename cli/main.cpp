@@ -86,7 +86,7 @@ int guarded(SignalWatch& signals, ErrorFormat format, Body&& body) {
     }
 }
 
-void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
+void add_commands(CLI::App& app, AppContext& context, Chosen& chosen, Refused& refused) {
     app.require_subcommand(1);
     app.fallthrough();
     app.set_help_all_flag("--help-all", "Help of all commands");
@@ -114,6 +114,7 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen) {
     add_login(app, context, chosen);
     add_logout(app, context, chosen);
     add_debug(app, context, chosen);
+    add_worker(app, context, chosen, refused);
     add_version(app, context, chosen);
 }
 
@@ -142,7 +143,8 @@ int run(int argc, char** argv, SignalWatch& signals) {
     CLI::App app("Builds OCI images from Dockerfiles, without a daemon.", "imgbuild");
     AppContext context(signals.stop());
     Chosen chosen;
-    add_commands(app, context, chosen);
+    Refused refused;
+    add_commands(app, context, chosen, refused);
     app.set_version_flag("--version", fmt::format("imgbuild {}", IMGBUILD_VERSION));
     if (argc < 2) {
         print_error_text(app.help());
@@ -159,7 +161,12 @@ int run(int argc, char** argv, SignalWatch& signals) {
                           .where = {}});
     }
     // Before the first thread, since namespaces entered later would be that thread's alone.
-    if (context.uses_store) sandbox::enter_worker();
+    try {
+        if (context.uses_store) sandbox::enter_worker();
+    } catch (const Error&) {
+        if (!refused) throw;
+        chosen = [&refused, why = std::current_exception()] { return refused(why); };
+    }
     signals.start();
     return chosen();
 }

@@ -10,7 +10,7 @@ import sys
 
 ROOMS = ("include", "util", "oci", "parser", "layers", "registry", "builder", "cli")
 AREAS = ("build", "cancelled", "check", "corrupt", "internal", "io", "layers", "lock", "machine", "parse", "registry", "resources",
-         "sandbox", "source", "store", "usage", "verify")
+         "sandbox", "source", "store", "usage", "verify", "worker")
 IN_SOURCE = re.compile(r'"((?:%s)\.[a-z0-9]+(?:-[a-z0-9]+)*)"' % "|".join(AREAS))
 IN_DOCUMENT = re.compile(r"`((?:%s)\.[a-z0-9-]+)`" % "|".join(AREAS))
 
