@@ -57,6 +57,7 @@ part "unit tests built by clang";             run_preset_unit_tests clang
 part "clang-tidy";                            run_clang_tidy
 part "fuzz targets";                          run_fuzz_targets
 part "the installed program";                 run_installed
+part "embedded, with the thread sanitizer";   IMGBUILD=build/release/cli/imgbuild IMGBUILD_REQUIRE_SANDBOX=1 tests/e2e/run embed_tsan
 part "kill loop";                             tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "kill loop as a plain user";             IMGBUILD_E2E_USER=imgbuild-e2e tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "benchmark";                             tests/bench/run --imgbuild build/release/cli/imgbuild

@@ -1,0 +1,119 @@
+// Building an image from a build file (Dockerfile syntax) and a directory.
+//
+//     imgbuild::BuildRequest request;
+//     request.context = "/src/app";
+//     request.names = {imgbuild::Reference::parse("registry.example/team/app:1")};
+//     request.outputs = {imgbuild::Output::push()};
+//     try {
+//         const imgbuild::BuildResult result = imgbuild::build(request);
+//         std::cout << result.image_id.text() << '\n';
+//     } catch (const imgbuild::StepFailed& failed) {
+//         std::cerr << failed.what() << '\n' << failed.log_tail();
+//     }
+//
+// Nothing half-made is ever visible: names, files and manifests appear when all that they stand for is there. A build
+// that failed, was cancelled or was killed leaves finished steps in the cache, and nothing else.
+//
+// Texts are UTF-8, but paths and build arguments may hold any bytes except NUL.
+#pragma once
+
+#include <imgbuild/digest.hpp>
+#include <imgbuild/error.hpp>
+#include <imgbuild/platform.hpp>
+#include <imgbuild/progress.hpp>
+#include <imgbuild/reference.hpp>
+#include <imgbuild/worker.hpp>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace imgbuild {
+
+/// Where an image goes besides the store. Made by the functions below.
+struct Output {
+    enum class Kind {
+        /// An OCI layout in a tar archive.
+        oci_archive,
+        /// An OCI layout in a directory.
+        oci_layout,
+        /// The registries of the image's names.
+        registry,
+    };
+    Kind kind = Kind::registry;
+    /// File or directory; relative to the current directory if not absolute. Not used by `registry`.
+    std::string path;
+    /// oci_archive without a path: an open descriptor that is written to, for example the end of a pipe. It stays the
+    /// caller's, who closes it. One output of a build may have one.
+    int descriptor = -1;
+
+    static Output archive(std::string path) { return {.kind = Kind::oci_archive, .path = std::move(path)}; }
+    static Output archive_to(int descriptor) {
+        return {.kind = Kind::oci_archive, .path = {}, .descriptor = descriptor};
+    }
+    static Output layout(std::string directory) { return {.kind = Kind::oci_layout, .path = std::move(directory)}; }
+    static Output push() { return {}; }
+};
+
+struct Compression {
+    enum class Kind { none, gzip, zstd };
+    Kind kind = Kind::gzip;
+    /// gzip 1 to 12, zstd 1 to 19; 0 is the default. Not used by `none`.
+    int level = 0;
+};
+
+struct BuildRequest {
+    /// The directory that COPY and ADD read from; relative to the current directory if not absolute.
+    std::string context = ".";
+    /// Path of the build file. Empty: Buildfile, Dockerfile or Containerfile in the context, the first that exists.
+    std::string file;
+    /// The build file itself, instead of reading `file`; `file` is then only its name in messages.
+    std::optional<std::string> text;
+    /// Stage to build, by name or number. Empty: the last one.
+    std::string target;
+    /// Values of ARGs. A later one of the same name wins.
+    std::vector<std::pair<std::string, std::string>> build_args;
+    /// Labels of the image, besides those of the file.
+    std::map<std::string, std::string> labels;
+    /// Other contexts by name: a directory, "docker-image://REFERENCE" or "oci-layout://DIR[:TAG]".
+    std::map<std::string, std::string> contexts;
+    /// Nothing: that of this machine.
+    std::optional<Platform> platform;
+    /// Names that the image gets in the store, and the places that an output to registries pushes to. Without digests.
+    std::vector<Reference> names;
+    std::vector<Output> outputs;
+    /// Of layers that are packed for an output.
+    Compression compression;
+    /// Runs every step, whatever the cache has.
+    bool no_cache = false;
+    /// Asks the registry for base images even if the store has them.
+    bool pull = false;
+    /// Time of the image and bound of all times in it, seconds since 1970. Nothing: see docs/determinism.md.
+    std::optional<std::int64_t> source_date_epoch;
+    /// Most steps at once; at least 1.
+    unsigned jobs = 16;
+};
+
+struct BuildResult {
+    /// The digest of the image's config. Equal requests give equal ids, on any machine.
+    Digest image_id;
+    /// Of the image's manifest; known if an output needed one.
+    std::optional<Digest> manifest;
+    /// What the build file's author may not have meant, in the order in which it was found.
+    std::vector<event::Warning> warnings;
+};
+
+/// Builds, and returns when everything is done. `progress` (may be null) is called on the calling thread only; while it
+/// does not return, the build waits for it. When `stop` fires the build ends within moments and Cancelled is thrown.
+///
+/// Throws ParseError (all problems of the build file), StepFailed (a RUN failed: exit code, end of its output, path of
+/// the whole), RegistryError, UsageError, IoError, CorruptData, Cancelled, WorkerFailed, or Error; by docs/errors.md
+/// each has a stable code(). Their places point into the build file as it was read.
+BuildResult build(const BuildRequest& request, const WorkerOptions& worker = {}, ProgressSink* progress = nullptr,
+                  std::stop_token stop = {});
+
+}  // namespace imgbuild
