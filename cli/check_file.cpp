@@ -56,7 +56,8 @@ std::vector<Diagnostic> CheckedFile::errors() const {
 
 CheckedFile check_build_file(const builder::BuildRequest& request, AskFor ask, AppContext& context) {
     CheckedFile result{request.file, parser::parse_file(request.file), {}};
-    const parser::IgnoreMatcher ignore = builder::load_ignore_rules(request.context, request.file_path);
+    const parser::IgnoreMatcher ignore =
+        builder::load_ignore_rules(request.context, {.build_file = request.file_path, .given = request.ignore_file});
     std::unique_ptr<builder::Images> images;
     builder::SurveyOptions options;
     options.build = request.lower;

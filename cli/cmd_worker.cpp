@@ -45,7 +45,7 @@ int run_worker(const Options& options, AppContext& context, const std::exception
     setup.services = [&context, &refusal](const worker::Request& request, ProgressSink& progress) {
         if (refusal) std::rethrow_exception(refusal);
         if (!request.store.empty()) context.root = request.store;
-        context.plain_http.insert(request.plain_http.begin(), request.plain_http.end());
+        context.registry_options.plain_http.insert(request.plain_http.begin(), request.plain_http.end());
         return make_services(context, progress);
     };
     return worker::serve(channel, setup) ? 0 : 1;

@@ -25,7 +25,24 @@ constexpr Field<Struct, Member> field(std::string_view name, Member Struct::*mem
     return {name, member};
 }
 
-/// A tuple of Field, in the order in which they are written. To be specialised.
+/// A member that is not carried, as only the process that builds can have such a thing: it has its default after
+/// reading, and a message that names it is refused like any unknown one.
+template <class Struct, class Member>
+struct Kept {
+    std::string_view name;
+    Member Struct::*member;
+};
+template <class Struct, class Member>
+constexpr Kept<Struct, Member> kept(Member Struct::*member) {
+    return {{}, member};
+}
+
+template <class Member>
+inline constexpr bool is_kept = false;
+template <class Struct, class Member>
+inline constexpr bool is_kept<Kept<Struct, Member>> = true;
+
+/// A tuple of Field and Kept, in the order in which they are written. To be specialised.
 template <class Struct>
 inline constexpr std::nullptr_t kFields = nullptr;
 template <class Struct>

@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <variant>
@@ -85,6 +86,11 @@ struct Codec {
         for (const T& element : list) out.push_back(write(element));
         return out;
     }
+    static Json write(const std::set<std::string>& set) {
+        Json out = Json::array();
+        for (const std::string& element : set) out.push_back(write(element));
+        return out;
+    }
     template <class A, class B>
     static Json write(const std::pair<A, B>& pair) {
         Json out = Json::array();
@@ -111,8 +117,7 @@ struct Codec {
     static Json write(const Struct& value) {
         require_all_fields<Struct>();
         Json out = Json::object();
-        std::apply([&](const auto&... f) { ((out[std::string(f.name)] = write(value.*f.member)), ...); },
-                   kFields<Struct>);
+        std::apply([&](const auto&... f) { (write_member(f, value, out), ...); }, kFields<Struct>);
         return out;
     }
 
@@ -197,6 +202,12 @@ struct Codec {
         into.clear();
         for (const Json& element : from) into.push_back(make<T>(element, fmt::format("{}[{}]", place, into.size())));
     }
+    static void read(const Json& from, std::set<std::string>& into, const std::string& place) {
+        std::vector<std::string> list;
+        read(from, list, place);
+        into = {list.begin(), list.end()};
+        if (into.size() != list.size()) refuse(place, "has an element twice");
+    }
     template <class A, class B>
     static void read(const Json& from, std::pair<A, B>& into, const std::string& place) {
         if (!from.is_array() || from.size() != 2) refuse(place, "is no pair");
@@ -224,11 +235,13 @@ struct Codec {
         require_all_fields<Struct>();
         if (!from.is_object()) refuse(place, "is no object");
         std::size_t known = 0;
-        const auto read_member = [&](const auto& f) {
-            const auto member = from.find(std::string(f.name));
-            if (member == from.end()) return;
-            ++known;
-            read(*member, into.*f.member, fmt::format("{}.{}", place, f.name));
+        const auto read_member = [&]<class Member>(const Member& f) {
+            if constexpr (!is_kept<Member>) {
+                const auto member = from.find(std::string(f.name));
+                if (member == from.end()) return;
+                ++known;
+                read(*member, into.*f.member, fmt::format("{}.{}", place, f.name));
+            }
         };
         std::apply([&](const auto&... f) { (read_member(f), ...); }, kFields<Struct>);
         if (known != from.size()) refuse_unknown<Struct>(from, place);
@@ -249,6 +262,11 @@ struct Codec {
     }
 
 private:
+    template <class Member, class Struct>
+    static void write_member(const Member& member, const Struct& value, Json& out) {
+        if constexpr (!is_kept<Member>) out[std::string(member.name)] = write(value.*member.member);
+    }
+
     static std::string bytes_of(const std::string& characters, const std::string& place) {
         std::string out;
         for (std::size_t i = 0; i < characters.size(); ++i) {
@@ -278,8 +296,9 @@ private:
     template <Described Struct>
     [[noreturn]] static void refuse_unknown(const Json& from, const std::string& place) {
         for (const auto& member : from.items()) {
-            const bool known = std::apply([&](const auto&... f) { return ((f.name == member.key()) || ... || false); },
-                                          kFields<Struct>);
+            const bool known = std::apply(
+                [&](const auto&... f) { return ((f.name == member.key() && !f.name.empty()) || ... || false); },
+                kFields<Struct>);
             if (!known) refuse(place, fmt::format("has no member {}", util::quote(member.key())));
         }
         refuse(place, "has a member that nobody knows");

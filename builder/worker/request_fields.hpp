@@ -14,16 +14,24 @@ template <>
 inline constexpr auto kFields<builder::BuildRequest> =
     std::tuple{field("file", &builder::BuildRequest::file),
                field("file_path", &builder::BuildRequest::file_path),
+               field("ignore_file", &builder::BuildRequest::ignore_file),
                field("context", &builder::BuildRequest::context),
+               kept(&builder::BuildRequest::context_archive),
                field("context_directories", &builder::BuildRequest::context_directories),
+               kept(&builder::BuildRequest::context_archives),
                field("lower", &builder::BuildRequest::lower),
                field("names", &builder::BuildRequest::names),
                field("outputs", &builder::BuildRequest::outputs),
+               field("annotations", &builder::BuildRequest::annotations),
+               field("descriptor_annotations", &builder::BuildRequest::descriptor_annotations),
+               field("squash", &builder::BuildRequest::squash),
                field("cache", &builder::BuildRequest::cache),
+               field("uncached_stages", &builder::BuildRequest::uncached_stages),
                field("pull", &builder::BuildRequest::pull),
                field("codec", &builder::BuildRequest::codec),
                field("source_date_epoch", &builder::BuildRequest::source_date_epoch),
-               field("jobs", &builder::BuildRequest::jobs)};
+               field("jobs", &builder::BuildRequest::jobs),
+               kept(&builder::BuildRequest::confidants)};
 
 template <>
 inline constexpr auto kFields<builder::LowerOptions> =
@@ -32,7 +40,19 @@ inline constexpr auto kFields<builder::LowerOptions> =
                field("labels", &builder::LowerOptions::labels),
                field("contexts", &builder::LowerOptions::contexts),
                field("target_platform", &builder::LowerOptions::target_platform),
-               field("build_platform", &builder::LowerOptions::build_platform)};
+               field("build_platform", &builder::LowerOptions::build_platform),
+               field("run", &builder::LowerOptions::run)};
+
+template <>
+inline constexpr auto kFields<builder::RunOptions> = std::tuple{
+    field("network", &builder::RunOptions::network), field("allow_insecure", &builder::RunOptions::allow_insecure),
+    field("hosts", &builder::RunOptions::hosts), field("ulimits", &builder::RunOptions::ulimits),
+    field("shm_size", &builder::RunOptions::shm_size)};
+
+template <>
+inline constexpr auto kFields<builder::Ulimit> =
+    std::tuple{field("name", &builder::Ulimit::name), field("soft", &builder::Ulimit::soft),
+               field("hard", &builder::Ulimit::hard)};
 
 template <>
 inline constexpr auto kFields<builder::NamedContext> =
@@ -40,7 +60,15 @@ inline constexpr auto kFields<builder::NamedContext> =
 
 template <>
 inline constexpr auto kFields<builder::Output> =
-    std::tuple{field("kind", &builder::Output::kind), field("destination", &builder::Output::destination)};
+    std::tuple{field("kind", &builder::Output::kind),
+               field("destination", &builder::Output::destination),
+               field("names", &builder::Output::names),
+               field("codec", &builder::Output::codec),
+               field("recompress", &builder::Output::recompress),
+               field("by_digest", &builder::Output::by_digest),
+               field("platform_folder", &builder::Output::platform_folder),
+               field("annotations", &builder::Output::annotations),
+               field("descriptor_annotations", &builder::Output::descriptor_annotations)};
 
 template <>
 inline constexpr auto kFields<layers::Codec> =
@@ -62,10 +90,55 @@ constexpr std::string_view name_of(builder::Output::Kind kind) {
     switch (kind) {
         case oci_archive:
             return "oci-archive";
+        case docker_archive:
+            return "docker-archive";
         case oci_layout:
             return "oci-layout";
         case registry:
             return "registry";
+        case image:
+            return "image";
+        case local:
+            return "local";
+        case tar:
+            return "tar";
+        case cacheonly:
+            return "cacheonly";
+    }
+    return {};
+}
+
+constexpr std::string_view name_of(builder::Recompress recompress) {
+    using enum builder::Recompress;
+    switch (recompress) {
+        case no:
+            return "no";
+        case yes:
+            return "yes";
+    }
+    return {};
+}
+
+constexpr std::string_view name_of(builder::Squash squash) {
+    using enum builder::Squash;
+    switch (squash) {
+        case no:
+            return "no";
+        case added:
+            return "added";
+        case all:
+            return "all";
+    }
+    return {};
+}
+
+constexpr std::string_view name_of(builder::Network network) {
+    using enum builder::Network;
+    switch (network) {
+        case host:
+            return "host";
+        case none:
+            return "none";
     }
     return {};
 }

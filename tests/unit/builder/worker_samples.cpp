@@ -26,6 +26,7 @@ builder::BuildRequest full_request() {
     BuildRequest out;
     out.file = std::make_shared<const SourceFile>(SourceFile{.name = "Buildfile", .text = "FROM a\nRUN \xff\n"});
     out.file_path = "/src/Buildfile";
+    out.ignore_file = "/src/ignore";
     out.context = "/src";
     out.context_directories = {{"other", "/other"}};
     out.lower.target = "final";
@@ -35,7 +36,24 @@ builder::BuildRequest full_request() {
     out.lower.target_platform = {.os = "linuxy", .architecture = "arm", .variant = "v7", .os_version = "1"};
     out.lower.build_platform = {.os = "linuxx", .architecture = "amd64", .variant = "v2", .os_version = "2"};
     out.names = {Reference::parse("127.0.0.1:5000/app:1")};
-    out.outputs = {{.kind = Output::Kind::oci_layout, .destination = "/out"}};
+    out.lower.run = {.network = Network::none,
+                     .allow_insecure = true,
+                     .hosts = {{"db", "10.0.0.1"}},
+                     .ulimits = {{.name = "nofile", .soft = 1, .hard = 2}},
+                     .shm_size = 4096};
+    out.outputs = {{.kind = Output::Kind::oci_layout,
+                    .destination = "/out",
+                    .names = {Reference::parse("other:1")},
+                    .codec = layers::Codec{.kind = layers::Codec::Kind::gzip, .level = 9},
+                    .recompress = Recompress::yes,
+                    .by_digest = true,
+                    .platform_folder = true,
+                    .annotations = {{"a", "1"}},
+                    .descriptor_annotations = {{"b", "2"}}}};
+    out.annotations = {{"c", "3"}};
+    out.descriptor_annotations = {{"d", "4"}};
+    out.squash = Squash::all;
+    out.uncached_stages = {"build", "final"};
     out.cache = CacheUse::write;
     out.pull = Pull::always;
     out.codec = {.kind = layers::Codec::Kind::zstd, .level = 19};
