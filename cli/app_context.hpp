@@ -40,10 +40,11 @@ public:
     registry::RegistryClient& registry_with(const registry::Credentials& credentials);
     /// Where credentials are looked for and kept.
     registry::CredentialSearch& credentials();
+    /// One that asks this source; registry() is it from now on.
+    registry::RegistryClient& make_client(registry::CredentialSource credentials);
     static std::optional<std::string> environment(const char* name);
 
 private:
-    registry::RegistryClient& make_client(registry::CredentialSource credentials);
     std::string store_root() const;
 
     std::stop_token stop_;

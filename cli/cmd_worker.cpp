@@ -33,6 +33,16 @@ util::Fd require_socket(int fd) {
     return util::Fd(fd);
 }
 
+// The host's word first, then what docker's and podman's files and helpers know.
+void ask_for_credentials(worker::Questions& questions, AppContext& context) {
+    registry::CredentialSearch& files = context.credentials();
+    context.make_client(
+        [&questions, &files](const std::string& domain, const std::string& path, const std::stop_token& stop) {
+            auto known = questions.credentials(domain, path, stop);
+            return known ? std::move(known) : files.find(domain, path, stop);
+        });
+}
+
 // `refusal`: why the process could not become what it has to be. The host is told, in answer to its request.
 int run_worker(const Options& options, AppContext& context, const std::exception_ptr& refusal) {
     worker::Channel channel(require_socket(options.fd));
@@ -42,10 +52,12 @@ int run_worker(const Options& options, AppContext& context, const std::exception
     setup.version = IMGBUILD_VERSION;
     setup.stop = context.stop();
     setup.require_image = require_image;
-    setup.services = [&context, &refusal](const worker::Request& request, ProgressSink& progress) {
+    setup.services = [&context, &refusal](const worker::Request& request, worker::Questions& questions,
+                                          ProgressSink& progress) {
         if (refusal) std::rethrow_exception(refusal);
         if (!request.store.empty()) context.root = request.store;
         context.registry_options.plain_http.insert(request.plain_http.begin(), request.plain_http.end());
+        if (questions.answers("credentials")) ask_for_credentials(questions, context);
         return make_services(context, progress);
     };
     return worker::serve(channel, setup) ? 0 : 1;

@@ -64,6 +64,10 @@ builder::BuildRequest to_builder(const BuildRequest& request, client::Descriptor
     out.lower.labels = {request.labels.begin(), request.labels.end()};
     out.lower.target_platform = request.platform.value_or(Platform::host());
     out.lower.build_platform = Platform::host();
+    out.ignore_file = client::absolute_path(request.ignore_file);
+    out.annotations = {request.annotations.begin(), request.annotations.end()};
+    out.lower.run.hosts = request.hosts;
+    if (request.no_network) out.lower.run.network = builder::Network::none;
     out.names = request.names;
     for (const Output& output : request.outputs) out.outputs.push_back(client::to_builder(output, descriptors));
     out.codec = client::to_builder(request.compression);
@@ -98,8 +102,12 @@ BuildResult build(const BuildRequest& request, const WorkerOptions& worker, Prog
     client::Descriptors descriptors;
     builder::BuildRequest task = to_builder(request, descriptors);
     BuildResult out;
-    const client::Listening listening{
-        .progress = progress, .stop = std::move(stop), .file = task.file, .warnings = &out.warnings};
+    const client::Listening listening{.progress = progress,
+                                      .stop = std::move(stop),
+                                      .file = task.file,
+                                      .secret = request.secret,
+                                      .agents = request.ssh_agents,
+                                      .warnings = &out.warnings};
     const auto done = client::require_result<worker::BuildDone>(
         client::run_task(std::move(task), worker, listening, descriptors.names, descriptors.fds));
     out.image_id = done.image_id;

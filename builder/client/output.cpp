@@ -16,8 +16,14 @@ builder::Output::Kind kind_of(Output::Kind kind) {
     switch (kind) {
         case Output::Kind::oci_archive:
             return builder::Output::Kind::oci_archive;
+        case Output::Kind::docker_archive:
+            return builder::Output::Kind::docker_archive;
         case Output::Kind::oci_layout:
             return builder::Output::Kind::oci_layout;
+        case Output::Kind::files:
+            return builder::Output::Kind::local;
+        case Output::Kind::files_tar:
+            return builder::Output::Kind::tar;
         case Output::Kind::registry:
             break;
     }
@@ -34,11 +40,14 @@ std::string archive_on_descriptor(const Output& output, Descriptors& descriptors
 }  // namespace
 
 builder::Output to_builder(const Output& output, Descriptors& descriptors) {
-    builder::Output out{.kind = kind_of(output.kind), .destination = absolute_path(output.path)};
-    if (output.kind == Output::Kind::oci_archive && output.path.empty() && output.descriptor >= 0) {
+    builder::Output out;
+    out.kind = kind_of(output.kind);
+    out.destination = absolute_path(output.path);
+    const bool is_directory = output.kind == Output::Kind::oci_layout || output.kind == Output::Kind::files;
+    if (output.kind != Output::Kind::registry && !is_directory && output.path.empty() && output.descriptor >= 0) {
         out.destination = archive_on_descriptor(output, descriptors);
     } else if (output.kind != Output::Kind::registry && output.path.empty()) {
-        refuse("an output has no path", "use Output::archive(), archive_to() or layout()");
+        refuse("an output has no path", "name a file or a directory, or for an archive a descriptor");
     }
     return out;
 }

@@ -5,16 +5,20 @@
 #include "builder/client/worker_process.hpp"
 #include "builder/worker/channel.hpp"
 #include "builder/worker/protocol.hpp"
+#include "util/defer.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -22,6 +26,31 @@ namespace imgbuild::client {
 namespace {
 
 using std::chrono::steady_clock;
+
+// A file in memory with the value, which is wiped here.
+util::Fd secret_file(std::string& value) {
+    const util::Defer wipe([&] { ::explicit_bzero(value.data(), value.size()); });
+    util::Fd file(util::check(::memfd_create("imgbuild-answer", MFD_CLOEXEC), "make", "a memory file"));
+    util::write_all(file.get(), value, "a memory file");
+    util::check(static_cast<int>(::lseek(file.get(), 0, SEEK_SET)), "rewind", "a memory file");
+    return file;
+}
+
+std::string credentials_json(const RegistryCredentials& credentials) {
+    const nlohmann::json json = {{"username", credentials.username},
+                                 {"password", credentials.password},
+                                 {"identity_token", credentials.identity_token},
+                                 {"registry_token", credentials.registry_token}};
+    return json.dump();
+}
+
+std::vector<std::string> answered(const WorkerOptions& options, const Listening& listening) {
+    std::vector<std::string> out;
+    if (listening.secret) out.emplace_back("secret");
+    if (!listening.agents.empty()) out.emplace_back("agent");
+    if (options.credentials) out.emplace_back("credentials");
+    return out;
+}
 
 std::string program_of(const WorkerOptions& options) {
     if (!options.program.empty()) return absolute_path(options.program);
@@ -73,6 +102,8 @@ private:
             greet(*hello);
         } else if (auto* event = std::get_if<worker::WireEvent>(&message)) {
             report(*event);
+        } else if (auto* ask = std::get_if<worker::Ask>(&message)) {
+            answer(*ask);
         } else if (auto* failure = std::get_if<worker::Failure>(&message)) {
             failure_ = std::move(*failure);
         } else {
@@ -93,6 +124,41 @@ private:
         if (const auto* warning = std::get_if<event::Warning>(&event); warning != nullptr && listening_.warnings)
             listening_.warnings->push_back(*warning);
         if (listening_.progress != nullptr) listening_.progress->report(event);
+    }
+
+    void answer(const worker::Ask& ask) {
+        worker::Answer out;
+        util::Fd value;
+        try {
+            value = std::visit([&](const auto& question) { return reply(question, out); }, ask.question);
+        } catch (...) {
+            out.failure = worker::to_failure(std::current_exception(), nullptr);
+        }
+        out.number = ask.number;
+        out.has_descriptor = static_cast<bool>(value);
+        const int fd = value.get();
+        channel_.send(worker::encode(worker::FromHost(out)), std::span(&fd, value ? 1 : 0));
+    }
+
+    util::Fd reply(const worker::SecretQuestion& question, worker::Answer& out) const {
+        std::optional<std::string> value = listening_.secret(question.id);
+        out.found = value.has_value();
+        return value ? secret_file(*value) : util::Fd();
+    }
+
+    util::Fd reply(const worker::AgentQuestion& question, worker::Answer& out) const {
+        const auto agent = listening_.agents.find(question.id);
+        out.found = agent != listening_.agents.end();
+        if (out.found) out.text = absolute_path(agent->second);
+        return {};
+    }
+
+    util::Fd reply(const worker::CredentialsQuestion& question, worker::Answer& out) const {
+        const auto known = options_.credentials(question.domain, question.path);
+        out.found = known.has_value();
+        if (!known) return {};
+        std::string text = credentials_json(*known);
+        return secret_file(text);
     }
 
     // Until there is something to read. Passes a wish to stop on, once, and loses patience after that.
@@ -161,6 +227,7 @@ worker::Result run_task(worker::Task task, const WorkerOptions& options, const L
         .store = absolute_path(options.store),
         .plain_http = {options.insecure_registries.begin(), options.insecure_registries.end()},
         .task = std::move(task),
+        .answers = answered(options, listening),
         .descriptors = names};
     return Session(request, descriptors, options, listening).run();
 }

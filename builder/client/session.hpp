@@ -6,6 +6,9 @@
 #include "builder/worker/messages.hpp"
 #include "builder/worker/translate.hpp"
 
+#include <functional>
+#include <map>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -19,6 +22,10 @@ struct Listening {
     std::stop_token stop;
     /// The build file that places point into.
     worker::KnownFile file;
+    /// Answers secrets; may be empty.
+    std::function<std::optional<std::string>(const std::string& id)> secret;
+    /// Agents by their ids.
+    std::map<std::string, std::string> agents;
     /// Filled with the warnings among the events; may be null.
     std::vector<event::Warning>* warnings = nullptr;
 };

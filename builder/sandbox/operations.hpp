@@ -385,15 +385,14 @@ struct SetMountFlags {
 
 /// All of them; the position (from 0) is the code on the wire, so new ones go to the end.
 template <template <class...> class Collect, class Form>
-using All =
-    Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
-            SetHostname<Form>, RaiseLoopback<Form>, MountOverlay<Form>, MountScratch<Form>, AttachRoot<Form>,
-            MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
-            MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
-            ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>, Execute<Form>,
-            NewKeyring<Form>, GiveOutput<Form>, EnterStore<Form>, CloneBind<Form>, AttachBind<Form>,
-            ReceiveSecrets<Form>, MountSecret<Form>, SetSecretVariable<Form>, HoldTree<Form>, AttachTree<Form>,
-            MakeMountPoint<Form>, SetMountFlags<Form>>;
+using All = Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
+                    SetHostname<Form>, RaiseLoopback<Form>, MountOverlay<Form>, MountScratch<Form>, AttachRoot<Form>,
+                    MountFileSystem<Form>, MountBind<Form>, MountText<Form>, MaskPath<Form>, ProtectPath<Form>,
+                    MakeDirectory<Form>, MakeFile<Form>, MakeSymlink<Form>, PivotRoot<Form>, StartCommand<Form>,
+                    ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>,
+                    Execute<Form>, NewKeyring<Form>, GiveOutput<Form>, EnterStore<Form>, CloneBind<Form>,
+                    AttachBind<Form>, ReceiveSecrets<Form>, MountSecret<Form>, SetSecretVariable<Form>, HoldTree<Form>,
+                    AttachTree<Form>, MakeMountPoint<Form>, SetMountFlags<Form>>;
 
 /// How many CloneBind a plan may have.
 inline constexpr std::uint32_t kMaxBinds = 64;

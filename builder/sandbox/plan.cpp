@@ -92,8 +92,7 @@ void check_spec(const StepSpec& spec) {
 
 class Planner {
 public:
-    Planner(const StepSpec& spec, const HostFacts& facts)
-        : spec_(spec), facts_(facts), placed_(placed_mounts(spec)) {}
+    Planner(const StepSpec& spec, const HostFacts& facts) : spec_(spec), facts_(facts), placed_(placed_mounts(spec)) {}
 
     SandboxPlan plan() {
         leave_worker();

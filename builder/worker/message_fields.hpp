@@ -30,9 +30,10 @@ inline constexpr auto kFields<SendImage> =
     std::tuple{field("image", &SendImage::image), field("output", &SendImage::output),
                field("names", &SendImage::names), field("codec", &SendImage::codec)};
 template <>
-inline constexpr auto kFields<Request> = std::tuple{
-    field("protocol", &Request::protocol), field("store", &Request::store), field("plain_http", &Request::plain_http),
-    field("task", &Request::task), field("descriptors", &Request::descriptors)};
+inline constexpr auto kFields<Request> =
+    std::tuple{field("protocol", &Request::protocol),     field("store", &Request::store),
+               field("plain_http", &Request::plain_http), field("task", &Request::task),
+               field("answers", &Request::answers),       field("descriptors", &Request::descriptors)};
 template <>
 inline constexpr auto kFields<Cancel> = std::tuple{};
 
@@ -104,7 +105,23 @@ inline constexpr auto kFields<Failure> = std::tuple{field("kind", &Failure::kind
                                                     field("log_tail", &Failure::log_tail),
                                                     field("log_path", &Failure::log_path)};
 
+template <>
+inline constexpr auto kFields<SecretQuestion> = std::tuple{field("id", &SecretQuestion::id)};
+template <>
+inline constexpr auto kFields<AgentQuestion> = std::tuple{field("id", &AgentQuestion::id)};
+template <>
+inline constexpr auto kFields<CredentialsQuestion> =
+    std::tuple{field("domain", &CredentialsQuestion::domain), field("path", &CredentialsQuestion::path)};
+template <>
+inline constexpr auto kFields<Ask> = std::tuple{field("number", &Ask::number), field("question", &Ask::question)};
+template <>
+inline constexpr auto kFields<Answer> =
+    std::tuple{field("number", &Answer::number), field("found", &Answer::found), field("text", &Answer::text),
+               field("failure", &Answer::failure), field("has_descriptor", &Answer::has_descriptor)};
+
 using Names = std::string_view;
+template <>
+inline constexpr auto kNames<Question> = std::array{Names("secret"), Names("agent"), Names("credentials")};
 template <>
 inline constexpr auto kNames<Task> =
     std::array{Names("build"),        Names("list-images"), Names("inspect-image"), Names("tag-image"),
@@ -116,9 +133,10 @@ template <>
 inline constexpr auto kNames<Result> =
     std::array{Names("build"), Names("images"), Names("image"), Names("sent"), Names("done")};
 template <>
-inline constexpr auto kNames<FromWorker> = std::array{Names("hello"), Names("event"), Names("result"), Names("error")};
+inline constexpr auto kNames<FromWorker> =
+    std::array{Names("hello"), Names("event"), Names("ask"), Names("result"), Names("error")};
 template <>
-inline constexpr auto kNames<FromHost> = std::array{Names("request"), Names("cancel")};
+inline constexpr auto kNames<FromHost> = std::array{Names("request"), Names("answer"), Names("cancel")};
 
 constexpr std::string_view name_of(Severity severity) {
     switch (severity) {

@@ -4,6 +4,7 @@
 //       |  <- Hello                            |     which protocol, which version
 //       |  Request ->                          |     once
 //       |  <- event, event, …                  |
+//       |  <- Ask, and Answer ->               |     for secrets, agents, credentials
 //       |  Cancel ->                           |     at most once, any time
 //       |  <- Result or Failure                |     once; then the worker ends
 //
@@ -74,11 +75,31 @@ struct Request {
     /// Registries that are spoken to without TLS.
     std::vector<std::string> plain_http;
     Task task;
+    /// Which questions the host answers: "secret", "agent", "credentials". The others are not asked.
+    std::vector<std::string> answers;
     /// What the descriptors that came with the line are to be in the worker: "stdin", "stdout".
     std::vector<std::string> descriptors;
 };
 
 struct Cancel {};
+
+// ---------------------------------------------------------------- questions
+
+/// The value of a secret, as `RUN --mount=type=secret,id=…` names it. The answer has a descriptor.
+struct SecretQuestion {
+    std::string id;
+};
+/// The path of the socket of an ssh agent, as `RUN --mount=type=ssh,id=…` names it. The answer has a text.
+struct AgentQuestion {
+    std::string id;
+};
+/// Who we are to a registry: `domain` and `path` of a repository. The answer has a descriptor, whose file holds a JSON
+/// object with "username" and "password", or "identity_token", or "registry_token".
+struct CredentialsQuestion {
+    std::string domain;
+    std::string path;
+};
+using Question = std::variant<SecretQuestion, AgentQuestion, CredentialsQuestion>;
 
 // ---------------------------------------------------------------- answers
 
@@ -154,7 +175,24 @@ struct Failure {
     std::string log_path;
 };
 
-using FromWorker = std::variant<Hello, WireEvent, Result, Failure>;
-using FromHost = std::variant<Request, Cancel>;
+/// A question, with a number that its answer repeats. Many may be open at once.
+struct Ask {
+    unsigned number = 0;
+    Question question;
+};
+/// Values that must stay secret travel as descriptors, never in a line.
+struct Answer {
+    unsigned number = 0;
+    /// The host has no such thing.
+    bool found = false;
+    std::string text;
+    /// What went wrong instead.
+    std::optional<Failure> failure;
+    /// A descriptor came with the line: a file that is read from its beginning.
+    bool has_descriptor = false;
+};
+
+using FromWorker = std::variant<Hello, WireEvent, Ask, Result, Failure>;
+using FromHost = std::variant<Request, Answer, Cancel>;
 
 }  // namespace imgbuild::worker

@@ -45,8 +45,8 @@ private:
 /// Listens to the host while the request is carried out.
 class Listener {
 public:
-    Listener(Channel& channel, std::stop_source& stop)
-        : channel_(channel), stop_(stop), thread_([this] { listen(); }) {}
+    Listener(Channel& channel, Questions& questions, std::stop_source& stop)
+        : channel_(channel), questions_(questions), stop_(stop), thread_([this] { listen(); }) {}
     ~Listener() {
         {
             const std::lock_guard lock(mutex_);
@@ -60,8 +60,14 @@ private:
     void listen() {
         try {
             while (const auto line = channel_.receive()) {
-                if (!std::holds_alternative<Cancel>(decode_from_host(*line))) throw bad_message("a second request");
-                stop_.request_stop();
+                FromHost message = decode_from_host(*line);
+                if (auto* answer = std::get_if<Answer>(&message)) {
+                    questions_.take(std::move(*answer));
+                } else if (std::holds_alternative<Cancel>(message)) {
+                    stop_.request_stop();
+                } else {
+                    throw bad_message("a second request");
+                }
             }
         } catch (const std::exception&) {
             // Whoever sends what we do not know cannot be obeyed any longer: as if it were gone.
@@ -72,6 +78,7 @@ private:
     }
 
     Channel& channel_;
+    Questions& questions_;
     std::stop_source& stop_;
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -208,16 +215,28 @@ Request read_request(Channel& channel, const std::string& line) {
     return std::move(*request);
 }
 
+// What a build may ask, its host answers.
+void connect(Request& request, Questions& questions, const std::stop_token& stop) {
+    auto* build = std::get_if<builder::BuildRequest>(&request.task);
+    if (build == nullptr) return;
+    if (questions.answers("secret"))
+        build->confidants.secret = [&questions, stop](const std::string& id) { return questions.secret(id, stop); };
+    if (questions.answers("agent"))
+        build->confidants.agent = [&questions, stop](const std::string& id) { return questions.agent(id, stop); };
+}
+
 FromWorker carry_out(Channel& channel, const Setup& setup, const std::string& line) {
     KnownFile known;
     try {
-        const Request request = read_request(channel, line);
+        Request request = read_request(channel, line);
         known = build_file(request);
         EventSender events(channel, known);
         std::stop_source stop;
         const std::stop_callback on_signal(setup.stop, [&stop] { stop.request_stop(); });
-        const Listener listener(channel, stop);
-        const builder::Services services = setup.services(request, events);
+        Questions questions(channel, request.answers);
+        connect(request, questions, stop.get_token());
+        const Listener listener(channel, questions, stop);
+        const builder::Services services = setup.services(request, questions, events);
         return std::visit(Clerk{.request = request, .services = services, .setup = setup, .stop = stop.get_token()},
                           request.task);
     } catch (...) {

@@ -8,6 +8,7 @@
 #include "builder/build.hpp"
 #include "builder/worker/channel.hpp"
 #include "builder/worker/messages.hpp"
+#include "builder/worker/questions.hpp"
 
 #include <chrono>
 #include <functional>
@@ -23,7 +24,7 @@ struct Setup {
     /// Of the program; told to the host.
     std::string version;
     /// Opens what the request works with; called once. What it refers to lives until serve() returns.
-    std::function<builder::Services(const Request&, ProgressSink&)> services;
+    std::function<builder::Services(const Request&, Questions&, ProgressSink&)> services;
     /// The image that a text names; throws if there is none.
     std::function<layers::ImageRecord(layers::Store&, const std::string&)> require_image;
     /// What stops the work besides the host: signals.

@@ -25,6 +25,7 @@
 #include <imgbuild/worker.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <stop_token>
@@ -39,22 +40,31 @@ struct Output {
     enum class Kind {
         /// An OCI layout in a tar archive.
         oci_archive,
+        /// The same, which `docker load` reads as well.
+        docker_archive,
         /// An OCI layout in a directory.
         oci_layout,
         /// The registries of the image's names.
         registry,
+        /// The image's files in a directory, without the image.
+        files,
+        /// The image's files as one tar.
+        files_tar,
     };
     Kind kind = Kind::registry;
     /// File or directory; relative to the current directory if not absolute. Not used by `registry`.
     std::string path;
-    /// oci_archive without a path: an open descriptor that is written to, for example the end of a pipe. It stays the
-    /// caller's, who closes it. One output of a build may have one.
+    /// An archive or a tar without a path: an open descriptor that is written to, for example the end of a pipe. It
+    /// stays the caller's, who closes it. One output of a build may have one.
     int descriptor = -1;
 
     static Output archive(std::string path) { return {.kind = Kind::oci_archive, .path = std::move(path)}; }
     static Output archive_to(int descriptor) {
         return {.kind = Kind::oci_archive, .path = {}, .descriptor = descriptor};
     }
+    static Output docker_archive(std::string path) { return {.kind = Kind::docker_archive, .path = std::move(path)}; }
+    static Output files(std::string directory) { return {.kind = Kind::files, .path = std::move(directory)}; }
+    static Output files_tar(std::string path) { return {.kind = Kind::files_tar, .path = std::move(path)}; }
     static Output layout(std::string directory) { return {.kind = Kind::oci_layout, .path = std::move(directory)}; }
     static Output push() { return {}; }
 };
@@ -73,12 +83,26 @@ struct BuildRequest {
     std::string file;
     /// The build file itself, instead of reading `file`; `file` is then only its name in messages.
     std::optional<std::string> text;
+    /// The ignore file of the context. Empty: the one beside the build file or in the context, as docker has it.
+    std::string ignore_file;
     /// Stage to build, by name or number. Empty: the last one.
     std::string target;
     /// Values of ARGs. A later one of the same name wins.
     std::vector<std::pair<std::string, std::string>> build_args;
     /// Labels of the image, besides those of the file.
     std::map<std::string, std::string> labels;
+    /// Annotations of the image's manifest.
+    std::map<std::string, std::string> annotations;
+    /// The value of a secret that a RUN mounts by its id, at most 500 KiB; nothing: there is no such secret. Called on
+    /// the calling thread, and may throw as WorkerOptions::credentials may. The value goes to the worker in a memory
+    /// file, and is in no line, log, key or layer.
+    std::function<std::optional<std::string>(const std::string& id)> secret;
+    /// Sockets of ssh agents that a RUN mounts: id ("default" is the one without an id) → path.
+    std::map<std::string, std::string> ssh_agents;
+    /// More lines of /etc/hosts for every RUN: name → address.
+    std::vector<std::pair<std::string, std::string>> hosts;
+    /// Without a network for RUNs that do not ask for one.
+    bool no_network = false;
     /// Other contexts by name: a directory, "docker-image://REFERENCE" or "oci-layout://DIR[:TAG]".
     std::map<std::string, std::string> contexts;
     /// Nothing: that of this machine.

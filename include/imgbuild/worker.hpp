@@ -13,6 +13,7 @@
 #include <imgbuild/error.hpp>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -27,6 +28,16 @@ public:
     using Error::Error;
 };
 
+/// Who we are to a registry. Either user and password, or one of the tokens.
+struct RegistryCredentials {
+    std::string username;
+    std::string password;
+    /// An OAuth2 refresh token (docker's identity token).
+    std::string identity_token;
+    /// A bearer token that is sent as it is.
+    std::string registry_token;
+};
+
 struct WorkerOptions {
     /// Path of the program `imgbuild`, of the same release as this library. Empty: the environment variable
     /// IMGBUILD_WORKER of this process, else the path at which the program was to be installed when the library was
@@ -37,6 +48,11 @@ struct WorkerOptions {
     std::string store;
     /// Registries ("host" or "host:port") that are spoken to without TLS although they are not on this machine.
     std::set<std::string> insecure_registries;
+    /// Asked when a registry wants to know who we are: its domain ("quay.io"), and the path of the repository
+    /// ("team/app"; may be empty). Nothing, or no function: what docker's and podman's files and helpers know counts.
+    /// Called on the calling thread. What it throws ends the call: an Error as it is, anything else as an Error with
+    /// the code "internal.unexpected".
+    std::function<std::optional<RegistryCredentials>(const std::string& domain, const std::string& path)> credentials;
     /// The worker's whole environment, name → value: where HOME is, proxies, $DOCKER_CONFIG. Nothing: this process's
     /// own, as it is when the call begins; then no other thread may change the environment at that moment.
     std::optional<std::map<std::string, std::string>> environment;

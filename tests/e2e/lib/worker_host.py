@@ -16,17 +16,18 @@ PROTOCOL = 1
 class Worker:
     """A started worker. Use in a `with`; what it leaves behind is killed."""
 
-    def __init__(self, ws, hello=True, **environment):
+    def __init__(self, ws, user=None, **environment):
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             fd = theirs.fileno()
             self.process = subprocess.Popen(
                 [workspace.binary(), "worker", "--fd", str(fd)], pass_fds=[fd], stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ws.environment(**environment), cwd=ws.path,
-                start_new_session=True)
+                start_new_session=True, user=user, group="nogroup" if user else None,
+                extra_groups=[] if user else None)
         self._buffer = b""
         self.events = []
-        self.hello = self.receive()["hello"] if hello else None
+        self.hello = self.receive()["hello"]
 
     def __enter__(self):
         return self
@@ -76,6 +77,28 @@ class Worker:
             self.events.append(message["event"])
             if kind in message["event"]:
                 return message["event"][kind]
+
+    def until_ask(self):
+        """Reads events until a question."""
+        while True:
+            message = self.receive()
+            if message is None or not {"event", "ask"} & set(message):
+                raise Failure(f"instead of a question: {message}")
+            if "ask" in message:
+                return message["ask"]
+            self.events.append(message["event"])
+
+    def answer(self, asked, value):
+        """Answers with these bytes in a memory file; None: there is no such thing."""
+        answer = {"number": asked["number"], "found": value is not None, "has_descriptor": value is not None}
+        if value is None:
+            self.send({"answer": answer})
+            return
+        with os.fdopen(os.memfd_create("answer"), "r+b") as file:
+            file.write(value)
+            file.flush()
+            file.seek(0)
+            self.send({"answer": answer}, [file.fileno()])
 
     def end(self, code=0):
         """Reads to the one result or error, and waits for the worker's end."""

@@ -138,6 +138,45 @@ def test_push_and_pull(ws):
     equal((pulled["id"], pulled["names"]), (image, [name]), "the image that was pulled")
 
 
+def test_secret(ws):
+    """A secret comes from the host when a step needs it, as a file, and is nowhere else; a wrong id is an error."""
+    machine.need_root()
+    context = ws.context({"Buildfile": "FROM busybox\nRUN --mount=type=secret,id=npm,required=true wc -c < "
+                                       "/run/secrets/npm && ! grep -q canary /proc/self/environ\n"})
+    with Worker(ws) as host:
+        host.request(build_task(ws, context), answers=["secret"])
+        asked = host.until_ask()
+        equal(asked["question"], {"secret": {"id": "npm"}}, "the question")
+        host.answer(asked, b"canary-98764")
+        host.result("build")
+    text = "".join(event["output"]["text"] for event in host.events if "output" in event)
+    equal(text, "12\n", "the size of the secret in the step")
+    expect(ws.run("grep", "-r", "canary-98764", ws.root, code=None).code == 1, "the secret is in the store")
+    with Worker(ws) as host:
+        host.request(build_task(ws, context, cache="write"), answers=["secret"])
+        host.answer(host.until_ask(), None)
+        expect(host.end()["error"]["code"], "no error for a secret that is not there")
+
+
+def test_stop_while_asking(ws):
+    """A build that waits for an answer can be cancelled."""
+    machine.need_root()
+    context = ws.context({"Buildfile": "FROM busybox\nRUN --mount=type=secret,id=npm,required=true true\n"})
+    with Worker(ws) as host:
+        host.request(build_task(ws, context), answers=["secret"])
+        host.until_ask()
+        host.send({"cancel": {}})
+        host.error("cancelled.interrupted")
+
+
+def test_refused_machine(ws):
+    """What keeps the process from becoming a worker is told to the host, in answer to its request."""
+    machine.need_root()
+    with Worker(ws, user="nobody") as host:
+        host.request({"list-images": {}})
+        matches(host.end()["error"]["code"], r"^machine\.")
+
+
 def test_store_of_request(ws):
     """The request says where the store is; the worker's environment does not matter then."""
     with Worker(ws, IMGBUILD_ROOT="/nowhere/at/all") as host:

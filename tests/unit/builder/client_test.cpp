@@ -271,6 +271,30 @@ TEST_CASE("a request says everything that was asked for") {
     }
 }
 
+TEST_CASE("a worker's questions are answered by the caller's functions") {
+    const Script script(R"sh(
+echo "$request" | grep -o '"answers":[^]]*]' > "$0.out"
+echo '{"ask":{"number":5,"question":{"secret":{"id":"npm"}}}}' >&3; read -r answer <&3; echo "$answer" >> "$0.out"
+echo '{"ask":{"number":6,"question":{"secret":{"id":"none"}}}}' >&3; read -r answer <&3; echo "$answer" >> "$0.out"
+echo '{"ask":{"number":7,"question":{"agent":{"id":"default"}}}}' >&3; read -r answer <&3; echo "$answer" >> "$0.out"
+echo '{"ask":{"number":8,"question":{"secret":{"id":"bad"}}}}' >&3; read -r answer <&3; echo "$answer" >> "$0.out"
+)sh" + kDone);
+    BuildRequest request = request_of("FROM scratch");
+    request.secret = [](const std::string& id) -> std::optional<std::string> {
+        if (id == "bad") throw UsageError({.code = "usage.mine", .message = "no", .hint = {}, .where = {}});
+        return id == "npm" ? std::optional<std::string>("canary") : std::nullopt;
+    };
+    request.ssh_agents = {{"default", "/run/agent"}};
+    CHECK(failure<WorkerFailed>([&] { build(request, script.options()); }).code == "worker.bad-message");
+    const std::string notes = script.notes();
+    CHECK(notes.starts_with("\"answers\":[\"secret\",\"agent\"]\n"));
+    CHECK(notes.contains(R"("number":5,"found":true,"text":"","failure":null,"has_descriptor":true)"));
+    CHECK(notes.contains(R"("number":6,"found":false,"text":"","failure":null,"has_descriptor":false)"));
+    CHECK(notes.contains(R"("number":7,"found":true,"text":"/run/agent")"));
+    CHECK(notes.contains("usage.mine"));
+    CHECK_FALSE(notes.contains("canary"));
+}
+
 TEST_CASE("events come on the calling thread, and warnings are in the result as well") {
     const Script script(R"(
 echo '{"event":{"output":{"number":1,"text":{"bytes":"caf\u00e9"}}}}' >&3

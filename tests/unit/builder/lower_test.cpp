@@ -323,8 +323,8 @@ TEST_CASE("the history of a base image stays in front") {
 }
 
 TEST_CASE("what is not supported is refused at its line") {
-    const auto instruction = GENERATE(as<std::string>(), "RUN --device=vendor.com/class=x x", "ADD git@example.com:a.git /",
-                                      "ADD https://example.com/a.git /");
+    const auto instruction = GENERATE(as<std::string>(), "RUN --device=vendor.com/class=x x",
+                                      "ADD git@example.com:a.git /", "ADD https://example.com/a.git /");
     CHECK(told("FROM scratch\n\n" + instruction + "\n") == Told{.code = "usage.unsupported-instruction", .line = 3});
 }
 

@@ -67,6 +67,7 @@ std::vector<FromHost> host_samples() {
         return Request{.store = "/store",
                        .plain_http = {"registry.local:5000"},
                        .task = std::move(task),
+                       .answers = {"secret", "agent", "credentials"},
                        .descriptors = {"stdin", "stdout"}};
     };
     return {request(full_request()),
@@ -80,6 +81,11 @@ std::vector<FromHost> host_samples() {
                               .output = {.kind = builder::Output::Kind::registry, .destination = "d"},
                               .names = {Reference::parse("app:1")},
                               .codec = {.kind = layers::Codec::Kind::none, .level = 1}}),
+            Answer{.number = 7,
+                   .found = true,
+                   .text = "/run/agent",
+                   .failure = Failure{.code = "build.x", .message = "m"},
+                   .has_descriptor = true},
             Cancel{}};
 }
 
@@ -100,6 +106,9 @@ std::vector<FromWorker> worker_samples() {
                                           .duration = std::chrono::milliseconds(12),
                                           .detail = "all inputs are the same"}),
             WireEvent(WarningEvent{.diagnostic = kDiagnostic, .file = FileOnWire{.name = "Buildfile", .text = {}}}),
+            Ask{.number = 7, .question = SecretQuestion{.id = "npm"}},
+            Ask{.number = 8, .question = AgentQuestion{.id = "default"}},
+            Ask{.number = 9, .question = CredentialsQuestion{.domain = "quay.io", .path = "team/app"}},
             Result(BuildDone{.image_id = digest("config"), .manifest = digest("manifest")}),
             Result(ImageList{.images = {image}}),
             Result(image),
