@@ -8,6 +8,7 @@
 #include "registry/curl_transport.hpp"
 
 #include <sys/types.h>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -29,8 +30,12 @@ public:
     /// Commands that do without the store say so while the command line is read. All others turn the process into a
     /// worker first (sandbox::enter_worker), since the store's trees have files of many owners.
     bool uses_store = true;
+    /// What a command has to do while this process has one thread, in place of or after that. Empty: nothing.
+    std::function<void()> before_threads;
 
     std::stop_token stop() const { return stop_; }
+    /// Absolute, or relative to the working directory. There may be none yet.
+    std::string store_root() const;
     /// Opened at the first call.
     layers::Store& store();
     /// Is there a store already? store() makes one.
@@ -45,7 +50,6 @@ public:
     static std::optional<std::string> environment(const char* name);
 
 private:
-    std::string store_root() const;
 
     std::stop_token stop_;
     /// The caller's; a worker has another one.

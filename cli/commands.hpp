@@ -27,6 +27,7 @@ void add_push(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_export(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_copy(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_run(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_doctor(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_lint(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_outline(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_targets(CLI::App& app, AppContext& context, Chosen& chosen);

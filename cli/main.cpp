@@ -108,6 +108,7 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen, Refused& r
     add_export(app, context, chosen);
     add_copy(app, context, chosen);
     add_run(app, context, chosen);
+    add_doctor(app, context, chosen);
     add_lint(app, context, chosen);
     add_outline(app, context, chosen);
     add_targets(app, context, chosen);
@@ -163,6 +164,7 @@ int run(int argc, char** argv, SignalWatch& signals) {
     // Before the first thread, since namespaces entered later would be that thread's alone.
     try {
         if (context.uses_store) sandbox::enter_worker();
+        if (context.before_threads) context.before_threads();
     } catch (const Error&) {
         if (!refused) throw;
         chosen = [&refused, why = std::current_exception()] { return refused(why); };

@@ -28,6 +28,14 @@ namespace {
 constexpr std::size_t kMaxProcFile = 4096;
 constexpr std::uint64_t kDefaultOpenFiles = 1048576;
 
+/// Those that <linux/magic.h> does not name, or not everywhere.
+constexpr struct {
+    std::uint64_t magic;
+    const char* name;
+} kOtherFileSystems[] = {{0x6969, "nfs"},          {0xff534d42, "cifs"}, {0xfe534d42, "cifs"},  {0x01021997, "9p"},
+                         {0x00c36400, "ceph"},     {0x5346414f, "afs"},  {0x65735546, "fuse"},  {0x2fc12fc1, "zfs"},
+                         {0xca451a4e, "bcachefs"}, {0xf2f52010, "f2fs"}, {0x858458f6, "ramfs"}, {0x4d44, "vfat"}};
+
 void read_kernel_version(HostFacts& facts) {
     utsname names{};
     util::check(uname(&names), "ask for", "the kernel's version");
@@ -57,8 +65,11 @@ std::string file_system_name(const std::string& path) {
         case OVERLAYFS_SUPER_MAGIC:
             return "overlay";
         default:
-            return fmt::format("{:#x}", type);
+            break;
     }
+    const auto* known = std::find_if(std::begin(kOtherFileSystems), std::end(kOtherFileSystems),
+                                     [type](const auto& other) { return other.magic == type; });
+    return known != std::end(kOtherFileSystems) ? known->name : fmt::format("{:#x}", type);
 }
 
 CgroupLayout find_cgroups() {
@@ -82,8 +93,18 @@ std::uint64_t find_open_file_limit() {
     return kDefaultOpenFiles;
 }
 
-[[noreturn]] void lacks(const char* code, std::string message, std::string hint) {
-    throw Error({.code = code, .message = std::move(message), .hint = std::move(hint), .where = {}});
+bool knows_action(std::uint32_t action) {
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+/// Version 2 says in one line where we are: "0::/path".
+bool owns_cgroup() {
+    const std::string text = util::read_file("/proc/self/cgroup", kMaxProcFile);
+    const std::string_view line = util::trim(text);
+    if (!line.starts_with("0::")) return false;
+    const std::string directory = fmt::format("/sys/fs/cgroup{}", line.substr(3));
+    return access((directory + "/cgroup.subtree_control").c_str(), W_OK) == 0 &&
+           access((directory + "/cgroup.procs").c_str(), W_OK) == 0;
 }
 
 const char* name_of(CgroupLayout layout) {
@@ -112,47 +133,62 @@ const char* name_of(StepIds ids) {
     return "none";
 }
 
+const char* name_of(Who who) {
+    switch (who) {
+        case Who::root:
+            return "root";
+        case Who::container_root:
+            return "container-root";
+        case Who::plain_user:
+            return "plain-user";
+    }
+    return "root";
+}
+
+nlohmann::ordered_json user_json(const UserFacts& user) {
+    nlohmann::ordered_json json;
+    json["who"] = name_of(user.who);
+    json["uid"] = user.uid;
+    json["name"] = user.name;
+    json["subordinateUids"] = user.subordinate_uids;
+    json["subordinateGids"] = user.subordinate_gids;
+    json["newuidmap"] = user.has_newuidmap;
+    json["newgidmap"] = user.has_newgidmap;
+    json["namespaceError"] = user.namespace_error;
+    json["cloneForbidden"] = user.clone_forbidden;
+    json["apparmorRestricts"] = user.apparmor_restricts;
+    json["maxUserNamespaces"] = nullptr;
+    if (user.max_user_namespaces) json["maxUserNamespaces"] = *user.max_user_namespaces;
+    json["container"] = user.container;
+    return json;
+}
+
 }  // namespace
 
-HostFacts probe_host(const std::string& store, const std::string& scratch) {
+HostFacts ask_kernel(const std::string& store, const std::string& place) {
     HostFacts facts;
     facts.store = store;
     read_kernel_version(facts);
     facts.is_root = geteuid() == 0;
-    facts.store_file_system = file_system_name(store);
+    facts.store_file_system = file_system_name(place);
+    facts.store_writable = access(place.c_str(), W_OK | X_OK) == 0;
     facts.cgroups = find_cgroups();
-    const std::uint32_t action = SECCOMP_RET_ERRNO;
-    facts.seccomp_filter = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+    facts.cgroup_delegated = facts.cgroups == CgroupLayout::v2 && owns_cgroup();
+    facts.seccomp_filter = knows_action(SECCOMP_RET_ERRNO);
+    facts.user_notification = knows_action(SECCOMP_RET_USER_NOTIF);
     facts.open_file_limit = find_open_file_limit();
     const std::string path = "/proc/self/oom_score_adj";
     const std::string score = util::read_file(path, kMaxProcFile);
     std::from_chars(score.data(), score.data() + score.size(), facts.oom_score_adjustment);
-    if (facts.is_root) probe_namespaces(scratch, facts);
     return facts;
 }
 
-void require_steps(const HostFacts& facts) {
-    if (facts.ids == StepIds::none) {
-        lacks("machine.no-user-namespaces", "this machine does not let us make user namespaces",
-              "in a container, give it more rights; else see /proc/sys/user/max_user_namespaces");
-    }
-    if (!facts.overlay) {
-        lacks("machine.no-overlay",
-              fmt::format("no overlay can be mounted in a user namespace with its upper directory on {}",
-                          facts.store_file_system),
-              "Linux 6.7 or newer is needed, and a store on a file system with extended attributes that is no overlay "
-              "itself: "
-              "set IMGBUILD_ROOT");
-    }
-    if (!facts.mount_proc) {
-        lacks("machine.no-proc", "proc cannot be mounted in a user namespace",
-              "the container around us hides parts of /proc; run it with an unmasked /proc (docker: "
-              "--security-opt systempaths=unconfined)");
-    }
-    if (!facts.seccomp_filter) {
-        lacks("machine.no-seccomp", "this kernel takes no seccomp filters",
-              "Linux with CONFIG_SECCOMP_FILTER is needed");
-    }
+HostFacts probe_host(const std::string& store, const std::string& scratch) {
+    HostFacts facts = ask_kernel(store, scratch);
+    if (facts.is_root) probe_namespaces(scratch, facts);
+    // For the hints of require_steps(); a build that works does not need to know who asked for it.
+    if (facts.ids == StepIds::none || !facts.mount_proc) facts.user = ask_user();
+    return facts;
 }
 
 std::string to_json(const HostFacts& facts) {
@@ -170,6 +206,11 @@ std::string to_json(const HostFacts& facts) {
     json["storeFileSystem"] = facts.store_file_system;
     json["openFileLimit"] = facts.open_file_limit;
     json["oomScoreAdjustment"] = facts.oom_score_adjustment;
+    json["userNotification"] = facts.user_notification;
+    json["cgroupDelegated"] = facts.cgroup_delegated;
+    json["storeWritable"] = facts.store_writable;
+    json["workerError"] = facts.worker_error;
+    json["user"] = user_json(facts.user);
     return json.dump(2) + "\n";
 }
 

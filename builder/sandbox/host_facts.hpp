@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "builder/sandbox/user_facts.hpp"
+
 namespace imgbuild::sandbox {
 
 enum class CgroupLayout { none, v1, hybrid, v2 };
@@ -44,6 +46,17 @@ struct HostFacts {
     std::uint64_t open_file_limit = 0;
     /// Of this process; a step gets at least 0, so that the worker is not killed in its stead.
     int oom_score_adjustment = 0;
+    /// A process may answer system calls of another (seccomp user notification).
+    bool user_notification = false;
+    /// The control group that we are in is ours to divide: it can be written, with the controllers that limits need.
+    bool cgroup_delegated = false;
+    /// Something can be made in the store's directory, or the nearest one above it that exists.
+    bool store_writable = true;
+    /// Code of the error with which enter_worker() ended ("machine.…"); empty in a worker. If set, everything that can
+    /// only be asked inside of one is as if the answer were "no".
+    std::string worker_error = {};
+    /// Filled by `imgbuild doctor`, and where no user namespace can be made.
+    UserFacts user = {};
 
     friend bool operator==(const HostFacts&, const HostFacts&) = default;
 };
@@ -53,8 +66,12 @@ struct HostFacts {
 /// itself cannot be asked (no pipe, no memory); a "no" is a value.
 HostFacts probe_host(const std::string& store, const std::string& scratch);
 
+/// What probe_host() asks without a worker and without writing anything: of the kernel, and of the file system of
+/// `place`, an existing directory at or above the store.
+HostFacts ask_kernel(const std::string& store, const std::string& place);
+
 /// Throws Error ("machine.no-user-namespaces", "machine.no-overlay" …, exit code 12) with a hint for the first thing
-/// that a step cannot do without.
+/// that a step cannot do without (advice.hpp).
 void require_steps(const HostFacts& facts);
 
 /// As a JSON object, keys in fixed order, indented by two.

@@ -8,18 +8,16 @@
 #include <imgbuild/error.hpp>
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "builder/sandbox/advice.hpp"
 #include "builder/sandbox/subordinate_ids.hpp"
 #include "util/defer.hpp"
 #include "util/fd.hpp"
@@ -30,56 +28,17 @@
 namespace imgbuild::sandbox {
 namespace {
 
-constexpr std::size_t kMaxIdFile = std::size_t{16} << 20U;
 constexpr std::size_t kMaxReport = 4096;
 constexpr const char* kIdFiles[] = {"/etc/subuid", "/etc/subgid"};
 constexpr const char* kPrograms[] = {"newuidmap", "newgidmap"};
-// Not the caller's PATH: what is started here has more rights than he.
-constexpr const char* kDirectories[] = {"/usr/bin/", "/bin/", "/usr/local/bin/", "/run/wrappers/bin/"};
-
-[[noreturn]] void lacks(const char* code, std::string message, std::string hint) {
-    throw Error({.code = code, .message = std::move(message), .hint = std::move(hint), .where = {}});
-}
-
-std::optional<std::string> read_if_there(const std::string& path, std::size_t limit) {
-    try {
-        return util::read_file(path, limit);
-    } catch (const IoError& error) {
-        if (error.error_number() != ENOENT) throw;
-        return std::nullopt;
-    }
-}
-
-/// The name in the password file; empty for somebody who has only a number.
-std::string user_name(uid_t uid) {
-    const passwd* entry = ::getpwuid(uid);
-    return entry != nullptr ? entry->pw_name : "";
-}
-
-std::string find_program(const char* name) {
-    for (const char* directory : kDirectories) {
-        std::string path = std::string(directory) + name;
-        if (::access(path.c_str(), X_OK) == 0) return path;
-    }
-    lacks("machine.no-newuidmap", fmt::format("building as a plain user needs {}, which is not installed", name),
-          "install it as root (Debian, Ubuntu: apt-get install uidmap; Fedora: dnf install shadow-utils)");
-}
 
 /// newuidmap or newgidmap with its arguments but for the process.
-std::vector<std::string> map_command(const char* program, const char* file, const std::string& user,
-                                     std::uint32_t own) {
-    const std::string text = read_if_there(file, kMaxIdFile).value_or("");
-    const std::vector<IdRange> ranges = parse_subordinate_ids(text, user, ::getuid());
-    if (ranges.empty()) {
-        const std::string who = user.empty() ? fmt::format("{}", ::getuid()) : user;
-        lacks("machine.no-subordinate-ids",
-              fmt::format("user {} has no subordinate ids in {}, and an image has files of many owners",
-                          util::quote(who), file),
-              fmt::format("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {} (ranges that "
-                          "nobody else has)",
-                          who));
-    }
-    std::vector<std::string> out = {find_program(program)};
+std::vector<std::string> map_command(const char* program, const char* file, const UserFacts& user, std::uint32_t own) {
+    const std::string text = read_system_file(file).value_or("");
+    const std::vector<IdRange> ranges = parse_subordinate_ids(text, user.name, user.uid);
+    if (ranges.empty()) throw_lack(no_subordinate_ids(user, file));
+    std::vector<std::string> out = {find_map_program(program)};
+    if (out.front().empty()) throw_lack(no_map_program(program));
     for (std::string& argument : map_arguments(subordinate_map(own, ranges))) out.push_back(std::move(argument));
     return out;
 }
@@ -114,36 +73,15 @@ bool run_program(const std::vector<std::string>& command, int report) {
     ::_exit(0);
 }
 
-std::string sysctl(const char* name) {
-    const std::optional<std::string> text = read_if_there(std::string("/proc/sys/") + name, 64);
-    return text ? std::string(util::trim(*text)) : "";
-}
-
-/// What stands in the way of user namespaces, as far as it can be seen.
-std::string user_namespace_hint(int error) {
-    if (sysctl("kernel/unprivileged_userns_clone") == "0") return "as root: sysctl kernel.unprivileged_userns_clone=1";
-    if (sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1") {
-        return "AppArmor allows them to known programs only: give imgbuild a profile with 'userns,' (docs/sandbox.md), "
-               "or as root: sysctl kernel.apparmor_restrict_unprivileged_userns=0";
-    }
-    if (sysctl("user/max_user_namespaces") == "0" || error == ENOSPC) {
-        return "as root: sysctl user.max_user_namespaces=15000";
-    }
-    return "something around this process forbids it, such as the seccomp filter of a container";
-}
-
-void unshare_user() {
+void unshare_user(UserFacts user) {
     if (::unshare(CLONE_NEWUSER) == 0) return;
-    const int error = errno;
-    lacks("machine.no-user-namespaces",
-          fmt::format("this machine does not let a plain user make a user namespace: {}", std::strerror(error)),
-          user_namespace_hint(error));
+    user.namespace_error = errno;
+    throw_lack(no_user_namespaces(user));
 }
 
 }  // namespace
 
-void enter_user_namespace() {
-    const std::string user = user_name(::getuid());
+void enter_user_namespace(const UserFacts& user) {
     const std::uint32_t own[] = {::getuid(), ::getgid()};
     std::array<std::vector<std::string>, 2> commands;
     for (std::size_t i = 0; i < commands.size(); ++i) {
@@ -165,16 +103,12 @@ void enter_user_namespace() {
             while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
             }
         });
-        unshare_user();
+        unshare_user(user);
         util::write_all(go.write.get(), std::string_view("g"), "a pipe");
     }
     if (status != 0) {
         const std::string said(util::trim(util::read_all(report.read.get(), kMaxReport, "the report of newuidmap")));
-        lacks("machine.newuidmap-failed",
-              fmt::format("newuidmap cannot write the id map of this process: {}",
-                          said.empty() ? "it was not started" : said),
-              "it must be set-user-id root or have cap_setuid, and /etc/subuid and /etc/subgid must give user " +
-                  (user.empty() ? fmt::format("{}", own[0]) : util::quote(user)) + " the ranges that it names");
+        throw_lack(map_program_failed(user, said.empty() ? "it was not started" : said));
     }
 }
 

@@ -1,6 +1,8 @@
 // How a plain user becomes a worker that owns every id of its trees.
 #pragma once
 
+#include "builder/sandbox/user_facts.hpp"
+
 namespace imgbuild::sandbox {
 
 /// Moves this process, which must have one thread, into a user namespace of its own in which the user is root and has
@@ -8,7 +10,7 @@ namespace imgbuild::sandbox {
 /// the user belongs to root in there; what belonged to others belongs to nobody (65534), as it did for all he could do
 /// to it. Throws Error ("machine.no-subordinate-ids", "machine.no-newuidmap", "machine.no-user-namespaces",
 /// "machine.newuidmap-failed") with the command that would help; the process is as it was, except after the last of
-/// these.
-void enter_user_namespace();
+/// these. `user` is ask_user().
+void enter_user_namespace(const UserFacts& user);
 
 }  // namespace imgbuild::sandbox

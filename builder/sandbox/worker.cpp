@@ -12,6 +12,7 @@
 #include <csignal>
 #include <string>
 
+#include "builder/sandbox/advice.hpp"
 #include "builder/sandbox/plain_user.hpp"
 #include "builder/sandbox/spawn.hpp"
 #include "util/defer.hpp"
@@ -60,8 +61,16 @@ void write_map(const std::string& path, const std::string& map) {
 }  // namespace
 
 void enter_worker() {
-    if (geteuid() != 0) enter_user_namespace();
-    util::check(unshare(CLONE_NEWNS), "make", "a mount namespace");
+    UserFacts user;
+    const bool is_plain = geteuid() != 0;
+    if (is_plain) enter_user_namespace(user = ask_user());
+    if (unshare(CLONE_NEWNS) != 0) {
+        const int reason = errno;
+        if (!is_plain) user = ask_user();
+        // AppArmor lets a plain user make a user namespace, but gives him no capabilities in it.
+        user.namespace_error = reason;
+        throw_lack(no_user_namespaces(user));
+    }
     util::check(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make private", "/");
 }
 
