@@ -105,6 +105,7 @@ NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
                                                           std::stop_token stop) override {
                                       return make_sandbox().run(step, output, std::move(stop));
                                   }
+                                  sandbox::RootForm root_form() const override { return make_sandbox().root_form(); }
                                   const std::function<sandbox::Sandbox&()>& make_sandbox;
                               } sandbox(context_.sandbox);
                               return put_layer(id, base,

@@ -37,9 +37,11 @@ sandbox::StepResult run_image(const layers::ImageRecord& record, const std::vect
     exec.user = config.user;
     const layers::ChainView view = forms.view(image.fs, work);
     sandbox::StepSpec spec = step_spec(exec, view, image.time);
-    const StepRoot root(image.fs, view, spec, forms, work);
     const layers::UnfinishedLayer scratch = lease.begin_layer();
-    return services.make_sandbox(scratch.tree())->run(spec, output, work.stop);
+    const std::unique_ptr<sandbox::Sandbox> sandbox = services.make_sandbox(scratch.tree());
+    const auto root = make_snapshotter(sandbox->root_form())
+                          ->prepare({.fs = image.fs, .view = view, .forms = forms, .work = work}, spec);
+    return sandbox->run(spec, output, work.stop);
 }
 
 }  // namespace imgbuild::builder

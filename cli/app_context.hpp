@@ -1,6 +1,7 @@
 // What commands share: where the store is, how to print, and when to stop.
 #pragma once
 
+#include "builder/sandbox/sandbox.hpp"
 #include "cli/registry_options.hpp"
 #include "layers/store.hpp"
 #include "registry/client.hpp"
@@ -26,6 +27,8 @@ public:
     RegistryOptions registry_options;
     /// --error-format; main() has read it by itself before.
     std::string error_format = "text";
+    /// --snapshotter
+    sandbox::SnapshotterChoice snapshotter = sandbox::SnapshotterChoice::automatic;
 
     /// Commands that do without the store say so while the command line is read. All others turn the process into a
     /// worker first (sandbox::enter_worker), since the store's trees have files of many owners.

@@ -184,6 +184,7 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen) {
         ->allow_extra_args(false);
     command->add_flag("--squash{new}", options->squash,
                       "Join the layers above the base image; with =all those of the base image too");
+    add_snapshotter_option(*command, context);
     command->add_flag("--no-cache", options->no_cache, "Run every step, whatever the cache has");
     command
         ->add_option("--no-cache-filter", options->uncached_stages,

@@ -48,6 +48,7 @@ void add_run(CLI::App& app, AppContext& context, Chosen& chosen) {
     // Words after the image are the command's, options among them.
     command->prefix_command();
     command->fallthrough(false);
+    add_snapshotter_option(*command, context);
     command->callback([options, command, &context, &chosen] {
         for (const std::string& word : command->remaining()) options->args.push_back(word);
         chosen = [options, &context] { return run_run(*options, context); };

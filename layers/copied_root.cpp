@@ -216,7 +216,8 @@ private:
     // Before anything is moved out of it.
     void remember_directory(const std::string& path) {
         directories_.insert(path);
-        remember_times(path);
+        // An overlay's root is its upper directory, which is as new as the step.
+        if (!path.empty()) remember_times(path);
     }
 
     void remember_times(const std::string& path) {

@@ -1,6 +1,6 @@
 // A root file system for a step where no overlay can be had: a copy of everything that a chain shows. What the step
-// changed is found by comparing, and brought into the form in which an overlay would have left it, so that the layer has
-// the same digest (scan_upper() makes both of them layers).
+// changed is found by comparing, and brought into the form in which an overlay would have left it, so that the layer
+// has the same digest (scan_upper() makes both of them layers).
 //
 //     write_merged(view, trees, writer);              // into an empty directory; then whatever else the root needs
 //     writer.finish();
@@ -41,8 +41,8 @@ NameIndex copy_layer(const NameIndex& names, const util::RootedDir& from, const 
 /// What a directory tree was like at some moment. Immutable.
 class CopiedRoot {
 public:
-    /// Looks at everything in `root`. Returns when a later change of any file is sure to be seen, which is a tick of the
-    /// kernel's clock after its last one.
+    /// Looks at everything in `root`. Returns when a later change of any file is sure to be seen, which is a tick of
+    /// the kernel's clock after its last one.
     static CopiedRoot remember(const util::RootedDir& root, const std::stop_token& stop);
 
     /// Moves what has changed since then to `upper`, an empty directory of the same file system, in overlay form: new

@@ -109,13 +109,15 @@ private:
     }
 
     Entry entry_of(std::string path, const struct stat& status) const {
-        if (S_ISCHR(status.st_mode) && status.st_rdev == 0) {
-            // When the file went away says nothing about the layer.
-            return {.path = std::move(path), .type = EntryType::whiteout, .mtime = options_.layer_time};
-        }
+        if (S_ISCHR(status.st_mode) && status.st_rdev == 0) return whiteout_at(std::move(path));
         Entry entry = stat_entry(path, status);
         entry.mtime = std::min(entry.mtime, options_.layer_time);
         return entry;
+    }
+
+    // When the file went away says nothing about the layer.
+    Entry whiteout_at(std::string path) const {
+        return {.path = std::move(path), .type = EntryType::whiteout, .mtime = options_.layer_time};
     }
 
     // By index: the vector grows while its elements are worked on.
@@ -145,6 +147,7 @@ private:
         item.entry = entry_of(std::move(path), status);
         Entry& entry = item.entry;
         if (entry.type != EntryType::whiteout) describe(directory, name, status, item);
+        if (entry.type == EntryType::whiteout) item = {.entry = whiteout_at(entry.path)};
         items_.push_back(std::move(item));
         if (items_.back().entry.type == EntryType::directory) todo_.push_back(items_.size() - 1);
     }
@@ -208,7 +211,9 @@ private:
     }
 
     void take_private(const std::string& file, const std::string& name, const struct stat& status, Entry& entry) {
-        if (name == kDeviceMark) {
+        if (name == kWhiteoutXattr) {
+            if (entry.type == EntryType::file && entry.size == 0) entry.type = EntryType::whiteout;
+        } else if (name == kDeviceMark) {
             const bool stands = entry.type == EntryType::file;
             if (stands && apply_device_mark(read_value(file, name.c_str(), entry.path), entry)) entry.overridden = true;
         } else if (name == kOwnerMark) {

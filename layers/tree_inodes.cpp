@@ -189,8 +189,29 @@ Stored TreeInodes::make_node(const Entry& entry) {
     const Name at = place(entry.path);
     const bool whiteout = entry.type == EntryType::whiteout;
     const mode_t mode = whiteout ? S_IFCHR : S_IFIFO | 0600;
-    util::check(::mknodat(at.directory, at.name.c_str(), mode, 0), "make the node", entry.path);
+    const bool made = ::mknodat(at.directory, at.name.c_str(), mode, 0) == 0;
+    if (!made && whiteout && errno == EPERM) {
+        make_whiteout_file(entry);
+    } else {
+        util::check(made ? 0 : -1, "make the node", entry.path);
+    }
     return whiteout ? Stored::fully : describe_at(at, entry);
+}
+
+// An overlay lets nobody make the device that is a whiteout, since it would be one of its own.
+void TreeInodes::make_whiteout_file(const Entry& entry) {
+    const util::Fd file = create(entry);
+    util::check(::fsetxattr(file.get(), kWhiteoutXattr, "y", 1, 0), "mark as whiteout", entry.path);
+    mark_whiteouts_in(std::string(parent_path(entry.path)));
+    mark_whiteouts_in("");
+}
+
+// An opaque directory has whiteouts for a while only (TreeWriter::finish).
+void TreeInodes::mark_whiteouts_in(const std::string& directory) {
+    const util::Fd fd = open_directory(directory, O_RDONLY);
+    if (::fsetxattr(fd.get(), kOpaqueXattr, "x", 1, XATTR_CREATE) != 0 && errno != EEXIST) {
+        throw IoError("mark the whiteouts in", directory, errno);
+    }
 }
 
 void TreeInodes::make_hardlink(const std::string& file, const std::string& path) {

@@ -60,6 +60,8 @@ private:
     Stored describe_file(const util::Fd& fd, const Entry& entry);
     Stored describe_at(const Name& at, const Entry& entry);
     Stored describe_owned(const Name& at, const Entry& entry, const GivenOwner& owner);
+    void make_whiteout_file(const Entry& entry);
+    void mark_whiteouts_in(const std::string& directory);
     void forget_parent() { parent_fd_.reset(); }
 
     util::RootedDir tree_;

@@ -26,6 +26,9 @@
 namespace imgbuild::layers {
 
 inline constexpr const char* kOpaqueXattr = "user.overlay.opaque";
+/// On an empty file: a whiteout in the form that can be made in an overlay, too (Linux 6.7). Only looked for in
+/// directories whose opaque mark is "x", and in layers whose root has that.
+inline constexpr const char* kWhiteoutXattr = "user.overlay.whiteout";
 inline constexpr const char* kDeviceMark = "user.imgbuild.device";
 inline constexpr const char* kOwnerMark = "user.imgbuild.owner";
 

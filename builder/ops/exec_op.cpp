@@ -73,7 +73,8 @@ std::string how_it_ended(const sandbox::StepResult& result) {
     return fmt::format("exit code {}", result.exit_code);
 }
 
-std::string hint_for(const sandbox::StepResult& result) {
+std::string hint_for(const sandbox::StepResult& result, const StepRoot& root) {
+    if (std::string reason = root.why_it_failed(); !reason.empty()) return reason;
     if (result.signal == 9) return "was the machine out of memory?";
     if (result.exit_code == 127) return "is the program installed in the image, and in its PATH?";
     return {};
@@ -95,24 +96,25 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, const MountSo
     const std::int64_t time = layer_time(base.next_time(), key.key, context.keys.time_limit);
     sandbox::StepSpec spec = step_spec(exec, view, time);
     StepLog log(context.forms.lease().log_path(log_name(work)), work);
-    const StepMounts mounts(exec, sources, context, work, [&log](const std::string& line) {
+    const StepMounts mounts(exec, sources, sandbox.root_form(), context, work, [&log](const std::string& line) {
         log.output(sandbox::Stream::err, "imgbuild: " + line + "\n");
     });
     mounts.add_to(spec);
-    StepRoot root(base, view, spec, context.forms, work);
+    const auto root = make_snapshotter(sandbox.root_form())
+                          ->prepare({.fs = base, .view = view, .forms = context.forms, .work = work}, spec);
     const sandbox::StepResult result = sandbox.run(spec, log, work.stop);
     if (!result.succeeded()) {
         throw StepFailed(
             {.code = "build.step-failed",
              .message = fmt::format("{}: {}", work.info.instruction.empty() ? "the command" : work.info.instruction,
                                     how_it_ended(result)),
-             .hint = hint_for(result),
+             .hint = hint_for(result, *root),
              .where = {}},
             result.exit_code, log.tail(), log.path());
     }
     layers::ScanOptions options{.layer_time = time, .below = &view, .given_away = {}, .stop = work.stop};
     for (const auto& [path, owner] : result.given_away) options.given_away[path] = {owner.uid, owner.gid};
-    const layers::ScanResult changes = layers::scan_upper(util::RootedDir::open(root.upper()), options);
+    const layers::ScanResult changes = root->finish(options);
     for (const std::string& socket : changes.sockets) {
         work.progress.report(event::Warning{
             .diagnostic = {.severity = Severity::warning,
@@ -122,7 +124,7 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, const MountSo
                            .span = {}},
             .file = nullptr});
     }
-    return context.forms.lease().publish(root.take_changes(), changes.names.serialize(), {}, key,
+    return context.forms.lease().publish(root->take_changes(), changes.names.serialize(), {}, key,
                                          on_conflict(context.cache));
 }
 

@@ -2,14 +2,17 @@
 
 #include <imgbuild/error.hpp>
 
-#include "layers/diff.hpp"
+#include "layers/copied_root.hpp"
 #include "layers/tree_writer.hpp"
+#include "util/files.hpp"
+#include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <set>
 
 namespace imgbuild::builder {
@@ -57,8 +60,7 @@ void add_parents(const std::string& path, const layers::ChainView& view, layers:
     writer.add(std::move(entry));
 }
 
-void write_scaffold(const std::vector<MissingPoint>& points, const layers::ChainView& view, const std::string& tree) {
-    layers::TreeWriter writer(util::RootedDir::open(tree));
+void add_points(const std::vector<MissingPoint>& points, const layers::ChainView& view, layers::TreeWriter& writer) {
     for (const MissingPoint& point : points) {
         add_parents(point.path, view, writer);
         Entry entry{.path = point.path, .type = point.type, .mode = point.type == EntryType::file ? 0644U : 0755U};
@@ -69,6 +71,11 @@ void write_scaffold(const std::vector<MissingPoint>& points, const layers::Chain
             writer.add(std::move(entry));
         }
     }
+}
+
+void write_scaffold(const std::vector<MissingPoint>& points, const layers::ChainView& view, const std::string& tree) {
+    layers::TreeWriter writer(util::RootedDir::open(tree));
+    add_points(points, view, writer);
     static_cast<void>(writer.finish());
 }
 
@@ -95,21 +102,126 @@ std::vector<std::string> lower_trees(const FileSystem& fs, const layers::ChainVi
     return out;
 }
 
-StepRoot::StepRoot(const FileSystem& fs, const layers::ChainView& view, sandbox::StepSpec& spec, LayerForms& forms,
-                   const Work& work)
-    : changes_(forms.lease().begin_layer()) {
-    const std::vector<MissingPoint> missing = missing_points(spec, view);
-    // An overlay needs at least one lower directory, so that of an empty file system is the scaffold.
-    if (!missing.empty() || fs.layers.empty()) {
-        scaffold_ = forms.lease().begin_layer();
-        write_scaffold(missing, view, scaffold_->tree());
-        spec.lowers.push_back(scaffold_->tree());
+UpperPlace::UpperPlace(const layers::UnfinishedLayer& in, sandbox::RootForm form)
+    : upper_(in.tree()), work_(in.work()) {
+    if (form != sandbox::RootForm::overlay_in_memory) return;
+    memory_ = std::make_unique<sandbox::BoundedTmpfs>(in.work(), sandbox::default_tmpfs_size());
+    upper_ = in.work() + "/upper";
+    work_ = in.work() + "/work";
+    for (const std::string& path : {upper_, work_}) util::make_directories(path);
+}
+
+void UpperPlace::dress(const layers::ChainView& view) const {
+    layers::dress_upper(util::RootedDir::open(upper_), view);
+}
+
+namespace {
+
+class OverlayRoot final : public StepRoot {
+public:
+    OverlayRoot(const RootRequest& request, sandbox::StepSpec& spec, sandbox::RootForm form)
+        : StepRoot(request.forms.lease().begin_layer()), stop_(request.work.stop) {
+        const std::vector<MissingPoint> missing = missing_points(spec, request.view);
+        // An overlay needs at least one lower directory, so that of an empty file system is the scaffold.
+        if (!missing.empty() || request.fs.layers.empty()) {
+            scaffold_ = request.forms.lease().begin_layer();
+            write_scaffold(missing, request.view, scaffold_->tree());
+            spec.lowers.push_back(scaffold_->tree());
+        }
+        for (std::string& tree : lower_trees(request.fs, request.view, request.forms, request.work)) {
+            spec.lowers.push_back(std::move(tree));
+        }
+        place_ = std::make_unique<UpperPlace>(changes(), form);
+        place_->dress(request.view);
+        spec.upper = place_->upper();
+        spec.work = place_->work();
     }
-    for (std::string& tree : lower_trees(fs, view, forms, work)) spec.lowers.push_back(std::move(tree));
-    spec.upper = changes_.tree();
-    spec.work = changes_.work();
-    // The step's "/" is the upper directory itself.
-    layers::dress_upper(util::RootedDir::open(spec.upper), view);
+
+    layers::ScanResult finish(const layers::ScanOptions& options) override {
+        layers::ScanResult out = layers::scan_upper(util::RootedDir::open(place_->upper()), options);
+        if (place_->memory() != nullptr) {
+            out.names = layers::copy_layer(out.names, util::RootedDir::open(place_->upper()),
+                                           util::RootedDir::open(changes().tree()), stop_);
+        }
+        place_.reset();
+        return out;
+    }
+
+    std::string why_it_failed() const override {
+        if (place_->memory() == nullptr || !place_->memory()->is_full()) return {};
+        return fmt::format(
+            "the step has used up the {} of memory that hold its changes, as the store's file system cannot: put the "
+            "store on a disk (export IMGBUILD_ROOT=DIR), or use --snapshotter=copy; `imgbuild doctor` tells more",
+            util::human_size(place_->memory()->size()));
+    }
+
+private:
+    std::stop_token stop_;
+    std::optional<layers::UnfinishedLayer> scaffold_;
+    std::unique_ptr<UpperPlace> place_;
+};
+
+class CopyRoot final : public StepRoot {
+public:
+    CopyRoot(const RootRequest& request, sandbox::StepSpec& spec)
+        : StepRoot(request.forms.lease().begin_layer()), root_(changes().work() + "/root"), stop_(request.work.stop) {
+        util::make_directories(root_);
+        const auto root = util::RootedDir::open(root_);
+        layers::TreeWriter writer(root);
+        layers::write_merged(request.view, request.forms.trees(request.fs, request.work), writer, stop_);
+        add_points(missing_points(spec, request.view), request.view, writer);
+        static_cast<void>(writer.finish());
+        before_ = layers::CopiedRoot::remember(root, stop_);
+        spec.tree = root_;
+    }
+
+    layers::ScanResult finish(const layers::ScanOptions& options) override {
+        const auto upper = util::RootedDir::open(changes().tree());
+        before_.move_changes(util::RootedDir::open(root_), upper, stop_);
+        util::remove_all(root_);
+        return layers::scan_upper(upper, options);
+    }
+
+private:
+    std::string root_;
+    std::stop_token stop_;
+    layers::CopiedRoot before_;
+};
+
+class OverlaySnapshotter final : public Snapshotter {
+public:
+    explicit OverlaySnapshotter(sandbox::RootForm form) : form_(form) {}
+    std::unique_ptr<StepRoot> prepare(const RootRequest& request, sandbox::StepSpec& spec) override {
+        const sandbox::RootForm form = form_for(form_, request.view);
+        if (form == sandbox::RootForm::copy) return std::make_unique<CopyRoot>(request, spec);
+        return std::make_unique<OverlayRoot>(request, spec, form);
+    }
+
+private:
+    sandbox::RootForm form_;
+};
+
+class CopySnapshotter final : public Snapshotter {
+public:
+    std::unique_ptr<StepRoot> prepare(const RootRequest& request, sandbox::StepSpec& spec) override {
+        return std::make_unique<CopyRoot>(request, spec);
+    }
+};
+
+}  // namespace
+
+sandbox::RootForm form_for(sandbox::RootForm form, const layers::ChainView& view) {
+    if (form != sandbox::RootForm::overlay_in_memory) return form;
+    const auto is_whiteout = [](const Entry& entry) { return entry.type == EntryType::whiteout; };
+    const bool removes = std::any_of(view.layers().begin(), view.layers().end(), [&](const auto& names) {
+        return std::any_of(names->entries().begin(), names->entries().end(), is_whiteout);
+    });
+    return removes ? sandbox::RootForm::copy : form;
+}
+
+std::unique_ptr<Snapshotter> make_snapshotter(sandbox::RootForm form) {
+    if (form == sandbox::RootForm::copy) return std::make_unique<CopySnapshotter>();
+    return std::make_unique<OverlaySnapshotter>(form);
 }
 
 }  // namespace imgbuild::builder

@@ -6,7 +6,7 @@
 #include "builder/ops/root.hpp"
 #include "builder/ops/seed.hpp"
 #include "builder/secrets.hpp"
-#include "layers/diff.hpp"
+#include "layers/copied_root.hpp"
 #include "util/overloaded.hpp"
 #include "util/text.hpp"
 
@@ -50,9 +50,9 @@ layers::CacheSharing stricter(layers::CacheSharing a, layers::CacheSharing b) {
 
 class StepMounts::Maker {
 public:
-    Maker(StepMounts& out, const Exec& exec, const MountSources& sources, const OpContext& context, const Work& work,
-          const std::function<void(const std::string&)>& say)
-        : out_(out), exec_(exec), sources_(sources), context_(context), work_(work), say_(say) {}
+    Maker(StepMounts& out, const Exec& exec, const MountSources& sources, sandbox::RootForm form,
+          const OpContext& context, const Work& work, const std::function<void(const std::string&)>& say)
+        : out_(out), exec_(exec), sources_(sources), form_(form), context_(context), work_(work), say_(say) {}
 
     void make() {
         hold_caches();
@@ -126,21 +126,43 @@ private:
         }
         const bool is_directory =
             !resolved.found || resolved.found->entry->type == layers::EntryType::directory || resolved.path.empty();
+        const auto kind = is_directory ? sandbox::NodeKind::directory : sandbox::NodeKind::file;
+        const sandbox::RootForm form = form_for(form_, view);
+        if (form == sandbox::RootForm::copy) return add_copy(bind, fs, view, resolved.path, kind);
         layers::UnfinishedLayer scratch = context_.forms.lease().begin_layer();
         std::vector<std::string> lowers = lower_trees(fs, view, context_.forms, work_);
         if (lowers.empty()) {
             out_.scratch_.push_back(context_.forms.lease().begin_layer());
             lowers.push_back(out_.scratch_.back().tree());
         }
-        layers::dress_upper(util::RootedDir::open(scratch.tree()), view);
-        out_.mounts_.push_back(
-            sandbox::TreeMount{.lowers = std::move(lowers),
-                               .upper = scratch.tree(),
-                               .work = scratch.work(),
-                               .source = resolved.path,
-                               .target = bind.target,
-                               .access = bind.writable ? sandbox::Access::read_write : sandbox::Access::read_only,
-                               .kind = is_directory ? sandbox::NodeKind::directory : sandbox::NodeKind::file});
+        UpperPlace place(scratch, form);
+        place.dress(view);
+        out_.mounts_.push_back(sandbox::TreeMount{.lowers = std::move(lowers),
+                                                  .upper = place.upper(),
+                                                  .work = place.work(),
+                                                  .source = resolved.path,
+                                                  .target = bind.target,
+                                                  .access = access_of(bind),
+                                                  .kind = kind});
+        out_.scratch_.push_back(std::move(scratch));
+        out_.places_.push_back(std::move(place));
+    }
+
+    static sandbox::Access access_of(const BindMount& bind) {
+        return bind.writable ? sandbox::Access::read_write : sandbox::Access::read_only;
+    }
+
+    // Of all that from= shows, since what the mount shows may be a single file; thrown away with what the step writes.
+    void add_copy(const BindMount& bind, const FileSystem& fs, const layers::ChainView& view, const std::string& source,
+                  sandbox::NodeKind kind) {
+        layers::UnfinishedLayer scratch = context_.forms.lease().begin_layer();
+        layers::TreeWriter writer(util::RootedDir::open(scratch.tree()));
+        layers::write_merged(view, context_.forms.trees(fs, work_), writer, work_.stop);
+        static_cast<void>(writer.finish());
+        out_.mounts_.push_back(sandbox::BindMount{.source = layers::join_path(scratch.tree(), source),
+                                                  .target = bind.target,
+                                                  .access = access_of(bind),
+                                                  .kind = kind});
         out_.scratch_.push_back(std::move(scratch));
     }
 
@@ -192,6 +214,7 @@ private:
     StepMounts& out_;
     const Exec& exec_;
     const MountSources& sources_;
+    sandbox::RootForm form_;
     const OpContext& context_;
     const Work& work_;
     const std::function<void(const std::string&)>& say_;
@@ -199,9 +222,9 @@ private:
     std::map<Digest, std::string> cache_paths_;
 };
 
-StepMounts::StepMounts(const Exec& exec, const MountSources& sources, const OpContext& context, const Work& work,
-                       const std::function<void(const std::string&)>& say) {
-    Maker(*this, exec, sources, context, work, say).make();
+StepMounts::StepMounts(const Exec& exec, const MountSources& sources, sandbox::RootForm form, const OpContext& context,
+                       const Work& work, const std::function<void(const std::string&)>& say) {
+    Maker(*this, exec, sources, form, context, work, say).make();
 }
 
 void StepMounts::add_to(sandbox::StepSpec& spec) const {

@@ -5,6 +5,7 @@
 #include "builder/exec.hpp"
 #include "builder/ops/agent_forward.hpp"
 #include "builder/ops/file_op.hpp"
+#include "builder/ops/root.hpp"
 #include "builder/sandbox/step_spec.hpp"
 #include "layers/cache_directory.hpp"
 
@@ -22,10 +23,10 @@ using MountSources = std::vector<std::optional<FileSystem>>;
 /// must outlive the step.
 class StepMounts {
 public:
-    /// `say` tells people why the step does not begin yet. Throws Error "source.not-found", "source.no-secret",
-    /// "source.no-agent"; Cancelled.
-    StepMounts(const Exec& exec, const MountSources& sources, const OpContext& context, const Work& work,
-               const std::function<void(const std::string& line)>& say);
+    /// `form`: bind mounts are made like the root. `say` tells people why the step does not begin yet. Throws Error
+    /// "source.not-found", "source.no-secret", "source.no-agent"; Cancelled.
+    StepMounts(const Exec& exec, const MountSources& sources, sandbox::RootForm form, const OpContext& context,
+               const Work& work, const std::function<void(const std::string& line)>& say);
 
     void add_to(sandbox::StepSpec& spec) const;
 
@@ -33,6 +34,8 @@ private:
     class Maker;
 
     std::vector<layers::UnfinishedLayer> scratch_;
+    /// In `scratch_`, so gone before it.
+    std::vector<UpperPlace> places_;
     std::vector<layers::CacheDirectory> caches_;
     std::vector<util::Fd> secrets_;
     std::vector<AgentForward> agents_;

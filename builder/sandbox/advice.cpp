@@ -136,44 +136,59 @@ Answer ask_ids(const HostFacts& facts) {
     return out;
 }
 
-Lack no_overlay(const HostFacts& facts) {
-    Lack out{.code = "machine.no-overlay",
-             .message = fmt::format("no overlay can be mounted in a user namespace with its upper directory on {}",
-                                    facts.store_file_system),
-             .hint = store_hint()};
-    if (is_older_than(facts, 6, 7)) out.hint = "Linux 6.7 or newer is needed";
+std::string overlay_hint(const HostFacts& facts) {
+    return is_older_than(facts, 6, 7) ? "Linux 6.7 or newer" : store_hint();
+}
+
+/// User namespaces alone are of no use.
+Lack no_mounts(const HostFacts& facts) {
+    Lack out{.code = "machine.no-mounts",
+             .message = "nothing can be mounted in a user namespace",
+             .hint = "something around this process forbids it, such as a seccomp filter or a security module"};
+    if (is_inside_container(facts.user)) {
+        out.hint = container_hint(facts.user, "--security-opt seccomp=unconfined --security-opt apparmor=unconfined");
+    }
     return out;
 }
 
 Answer ask_root(const HostFacts& facts) {
     if (!has_worker(facts)) return unknown("root file system");
     Answer out{.question = "root file system"};
-    if (facts.overlay) {
-        out.answer = "overlay, with its changes directly in the store";
+    if (!facts.steps) {
+        out.answer = "none";
+        take(out, no_mounts(facts));
         return out;
     }
-    out.answer = "no overlay";
-    take(out, no_overlay(facts));
-    return out;
-}
-
-Lack no_proc(const HostFacts& facts) {
-    Lack out{.code = "machine.no-proc",
-             .message = "proc cannot be mounted in a user namespace, since parts of /proc are covered here",
-             .hint = "umount what is mounted below /proc (findmnt -R /proc)"};
-    if (is_inside_container(facts.user)) {
-        out.hint = container_hint(facts.user, "--security-opt systempaths=unconfined");
+    switch (best_root(facts)) {
+        case RootForm::overlay:
+            out.answer = "overlay, with its changes directly in the store";
+            return out;
+        case RootForm::overlay_in_memory:
+            out.answer =
+                fmt::format("overlay, with its changes in memory, since the store is on {}", facts.store_file_system);
+            out.consequence =
+                "a step can write half of the memory at most, and after a layer that removes files it gets a copy of "
+                "the whole image";
+            break;
+        case RootForm::copy:
+            out.answer = "a copy, since no overlay can be mounted";
+            out.consequence = "each RUN copies the whole image first; btrfs and xfs share the copy's blocks";
+            break;
     }
+    out.grade = Grade::limited;
+    out.remedy = overlay_hint(facts);
     return out;
 }
 
 Answer ask_proc(const HostFacts& facts) {
-    if (!has_worker(facts) || !facts.overlay) return unknown("/proc");
+    if (!has_worker(facts) || !facts.steps) return unknown("/proc");
     Answer out{.question = "/proc", .answer = "of the step's own"};
-    if (!facts.mount_proc) {
-        out.answer = "cannot be mounted";
-        take(out, no_proc(facts));
-    }
+    if (facts.mount_proc) return out;
+    out.answer = "the one around us, read-only, since parts of it are covered";
+    out.grade = Grade::limited;
+    out.consequence = "steps see the processes around the build, and cannot make devices or set attributes of files";
+    out.remedy = is_inside_container(facts.user) ? container_hint(facts.user, "--security-opt systempaths=unconfined")
+                                                 : "umount what is mounted below /proc (findmnt -R /proc)";
     return out;
 }
 
@@ -270,6 +285,13 @@ Lack map_program_failed(const UserFacts& user, std::string_view said) {
                                 "distribution does), and let /etc/subuid and /etc/subgid give user {} the ranges that "
                                 "it names",
                                 util::quote(shown_name(user)))};
+}
+
+Lack no_overlay(const HostFacts& facts) {
+    return {.code = "machine.no-overlay",
+            .message = fmt::format("no overlay can be mounted in a user namespace with its upper directory on {}",
+                                   facts.store_file_system),
+            .hint = overlay_hint(facts) + ", or --snapshotter=copy"};
 }
 
 Lack no_user_namespaces(const UserFacts& user) {

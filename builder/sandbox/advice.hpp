@@ -35,6 +35,9 @@ Lack map_program_failed(const UserFacts& user, std::string_view said);
 /// Uses namespace_error and the settings that may be its reason.
 Lack no_user_namespaces(const UserFacts& user);
 
+/// Why there is neither kind of overlay.
+Lack no_overlay(const HostFacts& facts);
+
 enum class Grade {
     /// As good as it gets.
     good,

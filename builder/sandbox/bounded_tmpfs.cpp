@@ -19,8 +19,8 @@ namespace imgbuild::sandbox {
 
 BoundedTmpfs::BoundedTmpfs(std::string directory, std::uint64_t size) : directory_(std::move(directory)), size_(size) {
     const std::string options = fmt::format("mode=0700,size={}", size);
-    util::check(::mount("tmpfs", directory_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()),
-                "mount tmpfs on", directory_);
+    util::check(::mount("tmpfs", directory_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()), "mount tmpfs on",
+                directory_);
 }
 
 BoundedTmpfs::~BoundedTmpfs() {

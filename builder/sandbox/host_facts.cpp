@@ -187,8 +187,13 @@ HostFacts probe_host(const std::string& store, const std::string& scratch) {
     HostFacts facts = ask_kernel(store, scratch);
     if (facts.is_root) probe_namespaces(scratch, facts);
     // For the hints of require_steps(); a build that works does not need to know who asked for it.
-    if (facts.ids == StepIds::none || !facts.mount_proc) facts.user = ask_user();
+    if (facts.ids == StepIds::none || !facts.steps) facts.user = ask_user();
     return facts;
+}
+
+RootForm best_root(const HostFacts& facts) {
+    if (facts.overlay) return RootForm::overlay;
+    return facts.overlay_in_memory ? RootForm::overlay_in_memory : RootForm::copy;
 }
 
 std::string to_json(const HostFacts& facts) {
@@ -199,7 +204,9 @@ std::string to_json(const HostFacts& facts) {
     json["isRoot"] = facts.is_root;
     json["ids"] = name_of(facts.ids);
     json["overlay"] = facts.overlay;
+    json["overlayInMemory"] = facts.overlay_in_memory;
     json["mountProc"] = facts.mount_proc;
+    json["steps"] = facts.steps;
     json["seccompFilter"] = facts.seccomp_filter;
     json["cgroups"] = name_of(facts.cgroups);
     json["store"] = facts.store;

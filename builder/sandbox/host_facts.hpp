@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "builder/sandbox/step_spec.hpp"
 #include "builder/sandbox/user_facts.hpp"
 
 namespace imgbuild::sandbox {
@@ -33,7 +34,7 @@ struct HostFacts {
     /// overlayfs can be mounted inside a user namespace with `userxattr` and `volatile`, its lower directories
     /// given one by one (fsconfig "lowerdir+", Linux 6.7) and its upper directory in the store.
     bool overlay = false;
-    /// A fresh proc can be mounted inside a user and pid namespace.
+    /// A fresh proc can be mounted inside a user and pid namespace. If not, the one that is here can be shown instead.
     bool mount_proc = false;
     /// The kernel takes seccomp filters.
     bool seccomp_filter = false;
@@ -52,6 +53,10 @@ struct HostFacts {
     bool cgroup_delegated = false;
     /// Something can be made in the store's directory, or the nearest one above it that exists.
     bool store_writable = true;
+    /// As `overlay`, with the upper directory on a tmpfs.
+    bool overlay_in_memory = false;
+    /// Steps work with a copy for their root, and with what `mount_proc` says.
+    bool steps = false;
     /// Code of the error with which enter_worker() ended ("machine.…"); empty in a worker. If set, everything that can
     /// only be asked inside of one is as if the answer were "no".
     std::string worker_error = {};
@@ -69,6 +74,9 @@ HostFacts probe_host(const std::string& store, const std::string& scratch);
 /// What probe_host() asks without a worker and without writing anything: of the kernel, and of the file system of
 /// `place`, an existing directory at or above the store.
 HostFacts ask_kernel(const std::string& store, const std::string& place);
+
+/// The root file system that steps get if nobody asks for another. Pure.
+RootForm best_root(const HostFacts& facts);
 
 /// Throws Error ("machine.no-user-namespaces", "machine.no-overlay" …, exit code 12) with a hint for the first thing
 /// that a step cannot do without (advice.hpp).

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "builder/sandbox/advice.hpp"
 #include "builder/sandbox/init_program.hpp"
 #include "builder/sandbox/plan.hpp"
 #include "builder/sandbox/running_step.hpp"
@@ -19,8 +20,10 @@
 namespace imgbuild::sandbox {
 namespace {
 
-HostFacts required(HostFacts facts) {
+HostFacts required(HostFacts facts, SnapshotterChoice choice) {
     require_steps(facts);
+    const bool has_overlay = best_root(facts) != RootForm::copy;
+    if (choice == SnapshotterChoice::overlay && !has_overlay) throw_lack(no_overlay(facts));
     return facts;
 }
 
@@ -75,9 +78,13 @@ struct NamespaceSandbox::State {
 };
 
 NamespaceSandbox::NamespaceSandbox(HostFacts facts, NamespaceOptions options)
-    : state_(new State{required(std::move(facts)), options}) {}
+    : state_(new State{required(std::move(facts), options.snapshotter), options}) {}
 
 NamespaceSandbox::~NamespaceSandbox() = default;
+
+RootForm NamespaceSandbox::root_form() const {
+    return state_->options.snapshotter == SnapshotterChoice::copy ? RootForm::copy : best_root(state_->facts);
+}
 
 StepResult NamespaceSandbox::run(const StepSpec& step, OutputSink& output, std::stop_token stop) {
     if (stop.stop_requested()) throw Cancelled();

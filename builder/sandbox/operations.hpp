@@ -73,15 +73,17 @@ struct EnterStore {
 };
 
 /// Holds a path of this machine as a mount that is attached nowhere, for AttachBind; the first is number 0. `shifted`:
-/// with the ids of the build's user namespace. Without the mounts below it.
+/// with the ids of the build's user namespace. `recursive`: with the mounts below it.
 template <class Form>
 struct CloneBind {
     static constexpr auto kName = "clone-bind";
     typename Form::Text source{};
     std::uint32_t flags = 0;
     std::uint32_t shifted = 0;
+    std::uint32_t recursive = 0;
     static void fields(auto& self, auto&& visit) {
         visit("source", self.source), visit("flags", self.flags), visit("shifted", self.shifted);
+        visit("recursive", self.recursive);
     }
 };
 
@@ -383,6 +385,15 @@ struct SetMountFlags {
     static void fields(auto& self, auto&& visit) { visit("target", self.target), visit("flags", self.flags); }
 };
 
+/// Holds a directory of this machine as the step's root, in place of MountOverlay. `shifted` as of CloneBind.
+template <class Form>
+struct HoldRoot {
+    static constexpr auto kName = "hold-root";
+    typename Form::Text source{};
+    std::uint32_t shifted = 0;
+    static void fields(auto& self, auto&& visit) { visit("source", self.source), visit("shifted", self.shifted); }
+};
+
 /// All of them; the position (from 0) is the code on the wire, so new ones go to the end.
 template <template <class...> class Collect, class Form>
 using All = Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>, NewNamespaces<Form>, StartInit<Form>,
@@ -392,10 +403,10 @@ using All = Collect<SetLimit<Form>, SetOomScore<Form>, EnterUserNamespace<Form>,
                     ChangeDirectory<Form>, InstallFilter<Form>, BoundCapabilities<Form>, SetIdentity<Form>,
                     Execute<Form>, NewKeyring<Form>, GiveOutput<Form>, EnterStore<Form>, CloneBind<Form>,
                     AttachBind<Form>, ReceiveSecrets<Form>, MountSecret<Form>, SetSecretVariable<Form>, HoldTree<Form>,
-                    AttachTree<Form>, MakeMountPoint<Form>, SetMountFlags<Form>>;
+                    AttachTree<Form>, MakeMountPoint<Form>, SetMountFlags<Form>, HoldRoot<Form>>;
 
-/// How many CloneBind a plan may have.
-inline constexpr std::uint32_t kMaxBinds = 64;
+/// How many CloneBind a plan may have. One of them is for /proc.
+inline constexpr std::uint32_t kMaxBinds = 65;
 /// How many HoldTree a plan may have.
 inline constexpr std::uint32_t kMaxTrees = 64;
 

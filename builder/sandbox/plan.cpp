@@ -70,23 +70,27 @@ void check_secrets(const StepSpec& spec) {
 
 void check_spec(const StepSpec& spec) {
     if (spec.args.empty() || spec.args.front().empty()) refuse("usage.bad-step", "a step has no command");
-    if (spec.lowers.empty()) refuse("usage.bad-step", "a step has no root file system");
+    if (spec.lowers.empty() && spec.tree.empty()) refuse("usage.bad-step", "a step has no root file system");
     for (const std::string& lower : spec.lowers) require_absolute(lower, "lower tree");
     check_trees(spec);
     check_secrets(spec);
-    require_absolute(spec.upper, "upper directory");
-    require_absolute(spec.work, "work directory");
+    if (spec.tree.empty()) {
+        require_absolute(spec.upper, "upper directory");
+        require_absolute(spec.work, "work directory");
+    } else {
+        require_absolute(spec.tree, "root directory");
+    }
     require_absolute(spec.workdir, "working directory");
     for (const std::string& arg : spec.args) require_no_nul(arg, "argument");
     for (const std::string& variable : spec.env) require_no_nul(variable, "environment");
-    for (const std::string* path : {&spec.upper, &spec.work, &spec.workdir, &spec.hostname})
+    for (const std::string* path : {&spec.tree, &spec.upper, &spec.work, &spec.workdir, &spec.hostname})
         require_no_nul(*path, "setting");
     for (const std::string& lower : spec.lowers) require_no_nul(lower, "lower tree");
     const auto is_bind = [](const Mount& mount) { return std::holds_alternative<BindMount>(mount); };
     const auto binds = std::count_if(spec.mounts.begin(), spec.mounts.end(), is_bind);
-    if (binds > std::int64_t{op::kMaxBinds}) {
+    if (binds > std::int64_t{op::kMaxBinds - 1}) {
         refuse("usage.bad-step",
-               fmt::format("a step has {} bind mounts, and at most {} are possible", binds, op::kMaxBinds));
+               fmt::format("a step has {} bind mounts, and at most {} are possible", binds, op::kMaxBinds - 1));
     }
 }
 
@@ -137,6 +141,12 @@ private:
         const std::uint32_t shift = is_shifted() ? kFirstShiftedId : 0;
         add(op::GiveOutput<Owned>{.uid = shift + spec_.uid, .gid = shift + spec_.gid},
             "a command that is not root may open /dev/stdout");
+        if (!has_own_proc()) {
+            add(
+                op::CloneBind<Owned>{
+                    .source = "/proc", .flags = op::kReadOnly | kKernelView, .shifted = 0, .recursive = 1},
+                "parts of /proc are covered here, and then the kernel lets nobody mount another");
+        }
         for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
             if (const auto* bind = std::get_if<BindMount>(&spec_.mounts[i])) hold_bind(*bind, first_flags(i));
         }
@@ -145,6 +155,10 @@ private:
     // Where ids are shifted, the overlay is made outside of the step's user namespace, since only there may one look at
     // the store. Otherwise inside, so that it belongs to that namespace.
     void make_root() {
+        if (is_copied()) {
+            add(op::HoldRoot<Owned>{.source = spec_.tree, .shifted = is_shifted() ? 1U : 0U},
+                "the step changes a copy, where no overlay can be had");
+        }
         if (is_shifted()) {
             add(op::EnterStore<Owned>{.uid = kFirstShiftedId, .gid = kFirstShiftedId},
                 "what the step's root owns belongs to nobody on this machine, and to root in the layer");
@@ -173,9 +187,11 @@ private:
     }
 
     void mount_overlay() {
-        op::MountOverlay<Owned> overlay{.upper = in_store(spec_.upper), .work = in_store(spec_.work)};
-        for (const std::string& lower : spec_.lowers) overlay.lowers.push_back(in_store(lower));
-        add(std::move(overlay), "what the step changes lands in the upper directory alone");
+        if (!is_copied()) {
+            op::MountOverlay<Owned> overlay{.upper = in_store(spec_.upper), .work = in_store(spec_.work)};
+            for (const std::string& lower : spec_.lowers) overlay.lowers.push_back(in_store(lower));
+            add(std::move(overlay), "what the step changes lands in the upper directory alone");
+        }
         for (const Mount& mount : spec_.mounts) {
             if (const auto* tree = std::get_if<TreeMount>(&mount)) hold_tree(*tree);
         }
@@ -193,6 +209,9 @@ private:
         add(op::AttachRoot<Owned>{}, "mounts can only be attached below a mount that is attached itself");
     }
 
+    bool is_copied() const { return !spec_.tree.empty(); }
+    /// Without a user namespace of its own a step is refused nothing.
+    bool has_own_proc() const { return facts_.mount_proc || is_insecure(); }
     bool is_insecure() const { return spec_.confinement == Confinement::insecure; }
     bool is_shifted() const { return facts_.ids == StepIds::shifted && !is_insecure(); }
 
@@ -208,8 +227,12 @@ private:
     }
 
     void mount_kernel_views() {
-        add(MountFileSystem{.type = "proc", .target = "/proc", .options = {}, .flags = kKernelView},
-            "programs look at their own processes");
+        if (has_own_proc()) {
+            add(MountFileSystem{.type = "proc", .target = "/proc", .options = {}, .flags = kKernelView},
+                "programs look at their own processes");
+        } else {
+            add(op::AttachBind<Owned>{.number = binds_++, .target = "/proc"}, "programs look at their own processes");
+        }
         if (is_insecure()) {
             add(MountBind{.source = "/sys", .target = "/sys", .flags = kKernelView, .recursive = 1},
                 "the build allowed the step to change this machine");
@@ -335,7 +358,9 @@ private:
     static std::uint32_t flags_of(const SecretMount&) { return 0; }
 
     void hold_bind(const BindMount& bind, std::uint32_t flags) {
-        add(op::CloneBind<Owned>{.source = bind.source, .flags = flags, .shifted = is_shifted() ? 1U : 0U},
+        add(
+            op::CloneBind<Owned>{
+                .source = bind.source, .flags = flags, .shifted = is_shifted() ? 1U : 0U, .recursive = 0},
             "the step's root may not look for it itself");
     }
 

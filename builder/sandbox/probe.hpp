@@ -7,8 +7,8 @@
 
 namespace imgbuild::sandbox {
 
-/// Fills `ids`, `overlay` and `mount_proc` by letting a step init do the first operations of a step in `scratch`, a
-/// directory below `facts.store`.
+/// Fills `ids`, `overlay`, `overlay_in_memory`, `mount_proc` and `steps` by letting a step init do the first operations
+/// of a step in `scratch`, a directory below `facts.store`.
 void probe_namespaces(const std::string& scratch, HostFacts& facts);
 
 }  // namespace imgbuild::sandbox

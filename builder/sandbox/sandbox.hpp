@@ -77,19 +77,31 @@ public:
     virtual ~Sandbox() = default;
     /// Runs one step to its end; see the top of this file. May be called from several threads at once.
     virtual StepResult run(const StepSpec& step, OutputSink& output, std::stop_token stop) = 0;
+    /// What kind of root file system a step is to be given.
+    virtual RootForm root_form() const { return RootForm::overlay; }
+};
+
+enum class SnapshotterChoice {
+    /// The best that the machine has.
+    automatic,
+    overlay,
+    copy,
 };
 
 struct NamespaceOptions {
     /// Between SIGTERM and SIGKILL when a step is stopped; 0 kills at once.
     std::chrono::milliseconds grace{std::chrono::seconds{10}};
+    SnapshotterChoice snapshotter = SnapshotterChoice::automatic;
 };
 
 class NamespaceSandbox final : public Sandbox {
 public:
-    /// Makes the build's user namespace. Throws Error ("machine.…") if the machine lacks what rung 1 needs.
+    /// Makes the build's user namespace. Throws Error ("machine.…") if the machine lacks what steps need, or the
+    /// snapshotter that was asked for.
     explicit NamespaceSandbox(HostFacts facts, NamespaceOptions options = {});
     ~NamespaceSandbox() override;
     StepResult run(const StepSpec& step, OutputSink& output, std::stop_token stop) override;
+    RootForm root_form() const override;
 
 private:
     struct State;

@@ -27,6 +27,17 @@ enum class Confinement {
     insecure,
 };
 
+/// How a step gets a root file system that it can write to; the best first.
+enum class RootForm {
+    /// Trees of the store below, an upper directory in the store above.
+    overlay,
+    /// As before, but the upper directory is in memory, since the store's file system cannot have one (an overlay
+    /// itself, for example); what it holds is copied into the store when the step is over.
+    overlay_in_memory,
+    /// A copy of all that the trees show.
+    copy,
+};
+
 /// A path of this machine made visible in the step (a `RUN --mount=type=bind` whose source was already resolved by
 /// the builder, below our store or through a RootedDir). Never carries devices or set-user-id bits into the step.
 /// A directory comes without what is mounted below it.
@@ -139,6 +150,9 @@ struct StepSpec {
     std::vector<std::uint32_t> groups;
     std::string hostname = "buildkitsandbox";
 
+    /// The root file system itself, if it is no overlay (RootForm::copy): absolute path of an existing directory of our
+    /// store, which the step changes. `lowers`, `upper` and `work` are not used then.
+    std::string tree;
     /// Trees of our store, newest first: absolute paths of this machine. At least one. They are only read.
     std::vector<std::string> lowers;
     /// Takes the changes. Absolute path of an existing directory; its owner, mode and xattrs are those of the step's

@@ -142,6 +142,15 @@ void carry_out(State& state, const op::MountOverlay<Viewed>& operation) {
     state.root = make_overlay(state, operation);
 }
 
+// The file system is not the step's own, so device nodes on it would work.
+void carry_out(State& state, const op::HoldRoot<Viewed>& operation) {
+    const char* source = operation.source.data;
+    state.root = clone_tree(state, AT_FDCWD, source, AT_SYMLINK_NOFOLLOW, op::kNoDevices, source);
+    if (operation.shifted != 0) {
+        check(state, shift_ids(state.root, wire::kUserNamespaceFd), "shift the ids of", source);
+    }
+}
+
 void carry_out(State& state, const op::MountScratch<Viewed>& operation) {
     const char* at = operation.at.data;
     const int context = check(state, fsopen("tmpfs"), "open file system", "tmpfs");
@@ -184,7 +193,8 @@ void carry_out(State& state, const op::CloneBind<Viewed>& operation) {
         fail(state, "bind", operation.source.data);
     }
     const char* source = operation.source.data;
-    const int tree = clone_tree(state, AT_FDCWD, source, AT_SYMLINK_NOFOLLOW, operation.flags, source);
+    const unsigned depth = operation.recursive != 0 ? AT_RECURSIVE : 0;
+    const int tree = clone_tree(state, AT_FDCWD, source, AT_SYMLINK_NOFOLLOW | depth, operation.flags, source);
     if (operation.shifted != 0) {
         check(state, shift_ids(tree, wire::kUserNamespaceFd), "shift the ids of", source);
     }

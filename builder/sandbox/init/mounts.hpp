@@ -9,6 +9,7 @@ namespace imgbuild::sandbox::init {
 using wire::Viewed;
 
 void carry_out(State& state, const op::MountOverlay<Viewed>& operation);
+void carry_out(State& state, const op::HoldRoot<Viewed>& operation);
 void carry_out(State& state, const op::MountScratch<Viewed>& operation);
 void carry_out(State& state, const op::AttachRoot<Viewed>& operation);
 void carry_out(State& state, const op::MountFileSystem<Viewed>& operation);

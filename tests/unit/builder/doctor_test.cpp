@@ -52,6 +52,7 @@ HostFacts debian() {
             .oom_score_adjustment = 0,
             .user_notification = true,
             .cgroup_delegated = true,
+            .steps = true,
             .user = root_user()};
 }
 
@@ -71,6 +72,7 @@ HostFacts without_worker(HostFacts facts, const char* error) {
     facts.ids = StepIds::none;
     facts.overlay = false;
     facts.mount_proc = false;
+    facts.steps = false;
     return facts;
 }
 
@@ -81,7 +83,6 @@ HostFacts with_old_kernel() {
     facts.kernel_minor = 15;
     facts.ids = StepIds::identity;
     facts.overlay = false;
-    facts.mount_proc = false;
     return facts;
 }
 
@@ -104,7 +105,7 @@ HostFacts in_plain_container() {
 HostFacts in_privileged_container() {
     HostFacts facts = in_container();
     facts.overlay = false;
-    facts.mount_proc = false;
+    facts.overlay_in_memory = true;
     return facts;
 }
 
@@ -143,14 +144,20 @@ HostFacts with_store_on_nfs() {
     facts.store = "/nfs/home/ci/.local/share/imgbuild";
     facts.store_file_system = "nfs";
     facts.overlay = false;
-    facts.mount_proc = false;
     return facts;
 }
 
 HostFacts without_overlay() {
     HostFacts facts = debian();
     facts.overlay = false;
+    return facts;
+}
+
+HostFacts without_mounts() {
+    HostFacts facts = in_container();
+    facts.overlay = false;
     facts.mount_proc = false;
+    facts.steps = false;
     return facts;
 }
 
@@ -188,6 +195,7 @@ TEST_CASE("the doctor's report on a machine prints as its golden") {
         {"masked-proc.txt", with_masked_proc},
         {"store-on-nfs.txt", with_store_on_nfs},
         {"no-overlay.txt", without_overlay},
+        {"no-mounts.txt", without_mounts},
         {"store-read-only.txt", with_read_only_store},
     }));
     check_golden(name, render_text(machine()));
@@ -198,9 +206,10 @@ TEST_CASE("the doctor's report for programs prints as its golden") {
 }
 
 TEST_CASE("whatever is missing, the report has a code and a remedy for it") {
-    const auto machine = GENERATE(as<Machine>{}, with_old_kernel, in_plain_container, in_privileged_container,
-                                  for_user_without_ids, for_user_without_newuidmap, on_ubuntu_with_apparmor,
-                                  with_masked_proc, with_store_on_nfs, without_overlay, with_read_only_store);
+    const auto machine =
+        GENERATE(as<Machine>{}, with_old_kernel, in_plain_container, in_privileged_container, for_user_without_ids,
+                 for_user_without_newuidmap, on_ubuntu_with_apparmor, with_masked_proc, with_store_on_nfs,
+                 without_overlay, without_mounts, with_read_only_store);
     for (const Answer& answer : examine(machine())) {
         INFO(answer.question);
         CHECK((answer.grade == Grade::missing) == !answer.code.empty());
@@ -209,10 +218,16 @@ TEST_CASE("whatever is missing, the report has a code and a remedy for it") {
 }
 
 TEST_CASE("a machine that the doctor finds fit is one that steps are tried on") {
-    CHECK(can_build(examine(debian())));
-    CHECK_NOTHROW(require_steps(debian()));
-    CHECK(can_build(examine(for_plain_user())));
-    CHECK_NOTHROW(require_steps(for_plain_user()));
+    const auto machine = GENERATE(as<Machine>{}, debian, for_plain_user, with_old_kernel, in_privileged_container,
+                                  with_masked_proc, with_store_on_nfs, without_overlay);
+    CHECK(can_build(examine(machine())));
+    CHECK_NOTHROW(require_steps(machine()));
+}
+
+TEST_CASE("each machine gets the best root that it has") {
+    CHECK(best_root(debian()) == RootForm::overlay);
+    CHECK(best_root(in_privileged_container()) == RootForm::overlay_in_memory);
+    CHECK(best_root(without_overlay()) == RootForm::copy);
 }
 
 TEST_CASE("the error of a build says what the doctor's report says") {

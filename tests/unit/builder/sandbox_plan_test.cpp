@@ -98,6 +98,41 @@ TEST_CASE("the plan of a step with shifted ids prints as its golden") {
     check_golden("shifted.json", to_json(plan_sandbox(rich(), host)));
 }
 
+TEST_CASE("the plan of a step on a machine without overlay and proc prints as its golden") {
+    HostFacts host = facts();
+    host.overlay = false;
+    host.mount_proc = false;
+    StepSpec spec = plain();
+    spec.lowers.clear();
+    spec.upper.clear();
+    spec.work.clear();
+    spec.tree = "/store/tmp/1/work/root";
+    spec.mounts = {BindMount{.source = "/store/x", .target = "/x"}};
+    check_golden("fallbacks.json", to_json(plan_sandbox(spec, host)));
+}
+
+TEST_CASE("a copied root is held before the worker's file systems are left, with shifted ids or without") {
+    HostFacts host = facts();
+    host.ids = GENERATE(StepIds::identity, StepIds::shifted);
+    StepSpec spec = plain();
+    spec.tree = "/store/tmp/1/work/root";
+    std::size_t held = 0;
+    std::size_t left = 0;
+    const SandboxPlan plan = plan_sandbox(spec, host);
+    for (std::size_t i = 0; i < plan.operations.size(); ++i) {
+        const Action& action = plan.operations[i].action;
+        CHECK_FALSE(std::holds_alternative<op::MountOverlay<Owned>>(action));
+        if (const auto* root = std::get_if<op::HoldRoot<Owned>>(&action)) {
+            held = i;
+            CHECK(root->source == spec.tree);
+            CHECK(root->shifted == (host.ids == StepIds::shifted ? 1U : 0U));
+        }
+        if (std::holds_alternative<op::EnterUserNamespace<Owned>>(action)) left = i;
+    }
+    CHECK(held > 0);
+    CHECK(held < left);
+}
+
 TEST_CASE("with shifted ids, a tree outside of the store is refused by name") {
     HostFacts host = facts();
     host.ids = StepIds::shifted;

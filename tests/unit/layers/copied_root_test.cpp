@@ -99,8 +99,8 @@ std::string layer_by_overlay(const Base& base, const Change& change) {
     const std::string upper = place.path() + "/upper";
     util::make_directories(upper);
     util::make_directories(place.path() + "/work");
-    const std::string options = "userxattr,lowerdir=" + base.tree().path() + ",upperdir=" + upper +
-                                ",workdir=" + place.path() + "/work";
+    const std::string options =
+        "userxattr,lowerdir=" + base.tree().path() + ",upperdir=" + upper + ",workdir=" + place.path() + "/work";
     util::check(::mount("overlay", point.path().c_str(), "overlay", 0, options.c_str()), "mount", options);
     change(point.path());
     util::check(::umount2(point.path().c_str(), 0), "unmount", point.path());
@@ -136,31 +136,16 @@ void in_mount_namespace(const std::function<void()>& body) {
 }  // namespace
 
 TEST_CASE("a copied root gives the same layer as an overlay for the same changes") {
-    const auto script = GENERATE(as<std::string>{},
-        "true",
-        "echo new > etc/new",
-        "echo more >> etc/passwd",
-        "chmod 600 etc/old",
-        "touch -d @500000000 etc/old",
-        "chown 12:34 many",
-        "rm etc/old",
-        "rm etc/old && echo again > etc/old",
-        "rm -r many",
-        "rm -r many && mkdir many && echo x > many/x",
-        "rm -r many && echo file > many",
-        "rm etc/old && mkdir etc/old && echo x > etc/old/x",
-        "echo x > many/deep/other && rm many/a",
-        "echo changed > first",
-        "rm first",
-        "ln many/a many/link",
-        "cp -a many copied && rm -r many",
-        "mkdir -p new/deep && echo x > new/deep/file && ln new/deep/file new/second",
-        "ln -s nowhere dangling && mkfifo pipe && rm to-etc",
-        "touch etc/gone && rm etc/gone",
-        "chmod 700 .",
-        "mv etc/old etc/renamed",
-        "rm to-etc && mkdir to-etc && echo x > to-etc/x",
-        "echo x > 'odd name' && echo y > \"$(printf 'not\\377utf8')\"");
+    const auto script =
+        GENERATE(as<std::string>{}, "true", "echo new > etc/new", "echo more >> etc/passwd", "chmod 600 etc/old",
+                 "touch -d @500000000 etc/old", "chown 12:34 many", "rm etc/old", "rm etc/old && echo again > etc/old",
+                 "rm -r many", "rm -r many && mkdir many && echo x > many/x", "rm -r many && echo file > many",
+                 "rm etc/old && mkdir etc/old && echo x > etc/old/x", "echo x > many/deep/other && rm many/a",
+                 "echo changed > first", "rm first", "ln many/a many/link", "cp -a many copied && rm -r many",
+                 "mkdir -p new/deep && echo x > new/deep/file && ln new/deep/file new/second",
+                 "ln -s nowhere dangling && mkfifo pipe && rm to-etc", "touch etc/gone && rm etc/gone", "chmod 700 .",
+                 "mv etc/old etc/renamed", "rm to-etc && mkdir to-etc && echo x > to-etc/x",
+                 "echo x > 'odd name' && echo y > \"$(printf 'not\\377utf8')\"");
     INFO(script);
     const Base base;
     in_mount_namespace([&] {
