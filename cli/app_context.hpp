@@ -53,7 +53,6 @@ public:
     static std::optional<std::string> environment(const char* name);
 
 private:
-
     std::stop_token stop_;
     /// The caller's; a worker has another one.
     uid_t uid_;
