@@ -13,8 +13,8 @@ import re
 import sys
 
 # Section -> number of its last row.
-SECTIONS = {"A1": 17, "A2": 5, "A3": 9, "A4": 7, "A5": 26, "A6": 9}
-ROW = re.compile(r"^\| *(A[1-6]\.\d\d) *\|")
+SECTIONS = {"A1": 17, "A2": 5, "A3": 9, "A4": 7, "A5": 26, "A6": 9, "A7": 9, "A8": 8, "A9": 8}
+ROW = re.compile(r"^\| *(A[1-9]\.\d\d) *\|")
 STATE = re.compile(r"^(supported|(differs|not yet)(: .+)?)(; (supported|differs|not yet)(: .+)?)*$")
 UNIT = re.compile(r"^unit/([a-z/]+)/(\w+): (.+)$")
 E2E = re.compile(r"^e2e/(\w+): (test_\w+)$")
