@@ -9,6 +9,7 @@
 #include "builder/node_runner.hpp"
 #include "builder/parallel.hpp"
 #include "builder/scheduler.hpp"
+#include "builder/url_secrets.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -106,29 +107,31 @@ private:
         if (!lowered.result) return {};
         std::once_flag once;
         std::unique_ptr<sandbox::Sandbox> sandbox;
-        NodeRunner runner({.graph = lowered.graph,
-                           .images = images_,
-                           .forms = forms_,
-                           .store = services_.store,
-                           .contexts = open_contexts(lowered.graph, *lowered.result),
-                           .urls = {.transport = services_.registry.transport(),
-                                    .retry = services_.registry.retry(),
-                                    .authorization = {}},
-                           .sandbox = [&]() -> sandbox::Sandbox& {
-                               std::call_once(once, [&] {
-                                   const layers::UnfinishedLayer scratch = lease_.begin_layer();
-                                   sandbox = services_.make_sandbox(scratch.tree());
-                               });
-                               return *sandbox;
-                           },
-                           .progress = services_.progress,
-                           .platform = request_.lower.target_platform,
-                           .time_limit = time_limit_,
-                           .cache = request_.cache,
-                           .uncached_stages = uncached_stages_,
-                           .threads = services_.threads,
-                           .confidants = &request_.confidants},
-                          *lowered.result);
+        NodeRunner runner(
+            {.graph = lowered.graph,
+             .images = images_,
+             .forms = forms_,
+             .store = services_.store,
+             .contexts = open_contexts(lowered.graph, *lowered.result),
+             .urls = {.transport = services_.registry.transport(),
+                      .retry = services_.registry.retry(),
+                      .authorization =
+                          [this](const registry::Url& url) { return url_authorization(request_.confidants, url); }},
+             .sandbox = [&]() -> sandbox::Sandbox& {
+                 std::call_once(once, [&] {
+                     const layers::UnfinishedLayer scratch = lease_.begin_layer();
+                     sandbox = services_.make_sandbox(scratch.tree());
+                 });
+                 return *sandbox;
+             },
+             .progress = services_.progress,
+             .platform = request_.lower.target_platform,
+             .time_limit = time_limit_,
+             .cache = request_.cache,
+             .uncached_stages = uncached_stages_,
+             .threads = services_.threads,
+             .confidants = &request_.confidants},
+            *lowered.result);
         next_step_ = runner.steps() + 1;
         services_.progress.report(event::BuildPlanned{runner.steps()});
         run_graph(lowered.graph, *lowered.result, request_.jobs, stop_,

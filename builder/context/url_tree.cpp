@@ -89,7 +89,7 @@ void UrlTree::prepare(const Work& work) const {
 void UrlTree::fetch(const Work& work) const {
     const registry::Url url = parse_source_url(what_.url);
     registry::DownloadRequest request{.url = what_.url, .authorization = {}, .limit = kMaxBytes};
-    if (access_.authorization) request.authorization = access_.authorization(url.authority);
+    if (access_.authorization) request.authorization = access_.authorization(url);
 
     layers::UnfinishedLayer place = lease_.begin_layer();
     const util::RootedDir directory = util::RootedDir::open(place.tree());

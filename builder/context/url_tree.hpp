@@ -30,8 +30,8 @@ struct UrlFile {
 struct UrlAccess {
     registry::HttpTransport& transport;
     registry::RetryPolicy retry;
-    /// Value of the Authorization header for a host; nothing: none.
-    std::function<std::optional<std::string>(const std::string& host)> authorization;
+    /// Value of the Authorization header for a URL; nothing: none.
+    std::function<std::optional<std::string>(const registry::Url& url)> authorization;
 };
 
 /// The tree has `name` and nothing else: mode 0600, owned by root, with the server's Last-Modified as its time.

@@ -131,6 +131,24 @@ def test_add_url_checksum(ws):
         equal(web.asked, [], "requests for what is refused at once")
 
 
+def test_add_url_secrets(ws):
+    """Secrets named after the host say who we are to it; they go nowhere else, and a whole header wins over a token."""
+    pages = {"/f": lambda headers: b"secret page" if headers.get("Authorization") else (401, {}, b"who are you?")}
+    with WebServer(pages) as web, WebServer({"/g": b"other"}) as other:
+        pages["/away"] = (302, {"Location": other.url("/g").replace("127.0.0.1", "localhost")}, b"")
+        file = f"FROM scratch\nADD {web.url('/f')} /f\nADD {web.url('/away')} /g\n"
+        contains(build_error(ws, file, 11), "401", "Buildfile:2")
+        context = ws.context({"Buildfile": file, "header": "Basic canary-5512\n"})
+        token = ("--secret", "id=HTTP_AUTH_TOKEN_127.0.0.1,env=TOKEN")
+        ws.build(context, *token, env={"TOKEN": "canary-5511"})
+        header = ("--secret", f"id=HTTP_AUTH_HEADER_{web.host},src={context / 'header'}")
+        ws.build(context, "--no-cache", *token, *header, env={"TOKEN": "canary-5511"})
+        values = [value for _, value in web.asked if value]
+        equal(values, ["Bearer canary-5511"] * 2 + ["Basic canary-5512"] * 2, "who we said we are")
+        equal([value for _, value in other.asked], [None, None], "what another host is told")
+    expect(ws.run("grep", "-r", "canary-551", ws.root, code=None).code == 1, "the secret is in the store")
+
+
 def test_add_url_failures(ws):
     """A page that is not there, a body that ends early, a circle of redirects: an error with the line, and no file."""
     pages = {"/short": (200, {"Content-Length": "100"}, b"x"), "/round": (302, {"Location": "/round"}, b"")}
