@@ -1,7 +1,7 @@
 #include "builder/build.hpp"
 
 #include "builder/context/open_context.hpp"
-#include "builder/export.hpp"
+#include "builder/delivery.hpp"
 #include "builder/frontend/stage_names.hpp"
 #include "builder/frontend/syntax.hpp"
 #include "builder/image.hpp"
@@ -15,7 +15,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace imgbuild::builder {
 namespace {
@@ -49,7 +48,13 @@ public:
         time_limit_ = explicit_time(request_, lowered);
         const FileSystem fs = carry_out(lowered);
         const Image image = in_context("finishing the image", [&] { return finish(lowered, fs); });
-        BuildResult out = deliver(image);
+        BuildResult out = deliver(image, {.request = request_,
+                                          .services = services_,
+                                          .images = images_,
+                                          .lease = lease_,
+                                          .forms = forms_,
+                                          .stop = stop_,
+                                          .first_step = next_step_});
         out.warnings = lowered.warnings;
         return out;
     }
@@ -155,146 +160,6 @@ private:
         return finish_image(std::move(config), squashed, image_time(fs), forms_, services_.threads, work);
     }
 
-    BuildResult deliver(const Image& image) {
-        BuildResult out{.image_id = image.id, .manifest = {}, .time = image.time};
-        for (const Output& output : request_.outputs) {
-            switch (output.kind) {
-                case Output::Kind::image:
-                case Output::Kind::cacheonly:
-                    break;
-                case Output::Kind::local:
-                case Output::Kind::tar:
-                    as_step(step_name(output), [&](const Work& work) { write_files(output, image, forms_, work); });
-                    break;
-                case Output::Kind::oci_archive:
-                case Output::Kind::docker_archive:
-                case Output::Kind::oci_layout:
-                case Output::Kind::registry:
-                    send(output, image, out);
-            }
-        }
-        if (is_kept()) keep(image);
-        out.names = names_in_store();
-        for (const Output& output : request_.outputs) {
-            if (output.kind != Output::Kind::image) add_names(names_of(output), out.names);
-        }
-        services_.store.sync();
-        return out;
-    }
-
-    void send(const Output& output, const Image& image, BuildResult& result) {
-        const PackedImage& packed = pack(output, image);
-        if (!result.manifest) {
-            result.manifest = packed.descriptor.digest;
-            result.descriptor = packed.descriptor;
-        }
-        as_step(step_name(output), [&](const Work& work) {
-            write_output(
-                output, packed, names_of(output), lease_, services_.registry,
-                [this](const std::string& domain) { return images_.repositories(domain); }, work);
-        });
-    }
-
-    // Outputs that want the same compression and annotations share one packing.
-    const PackedImage& pack(const Output& output, const Image& image) {
-        Packing packing{.codec = output.codec.value_or(request_.codec),
-                        .recompress = output.recompress,
-                        .annotations = output.annotations,
-                        .descriptor_annotations = output.descriptor_annotations};
-        packing.annotations.insert(request_.annotations.begin(), request_.annotations.end());
-        packing.descriptor_annotations.insert(request_.descriptor_annotations.begin(),
-                                              request_.descriptor_annotations.end());
-        for (const auto& known : packed_) {
-            if (known->first == packing) return known->second;
-        }
-        packed_.push_back(std::make_unique<std::pair<Packing, PackedImage>>(packing, PackedImage{}));
-        PackedImage& out = packed_.back()->second;
-        as_step("pack the layers",
-                [&](const Work& work) { out = pack_image(image, forms_, packing, services_.threads, work); });
-        return out;
-    }
-
-    // Who asks for files, or for nothing, wants no image in the list of images.
-    bool is_kept() const {
-        if (request_.outputs.empty()) return true;
-        return std::any_of(request_.outputs.begin(), request_.outputs.end(), [](const Output& output) {
-            return !is_files(output.kind) && output.kind != Output::Kind::cacheonly;
-        });
-    }
-
-    void keep(const Image& image) {
-        const bool is_sent = std::any_of(request_.outputs.begin(), request_.outputs.end(),
-                                         [](const Output& output) { return output.kind != Output::Kind::image; });
-        // An image of the store is whole: it can be run and pushed when its base's registry is gone.
-        if (!is_sent) forms_.ensure_trees(image.fs, {.stop = stop_, .progress = services_.progress});
-        keep_image(image, names_in_store(), lease_);
-    }
-
-    static void add_names(const std::vector<Reference>& more, std::vector<Reference>& names) {
-        for (const Reference& name : more) {
-            const bool known = std::any_of(names.begin(), names.end(),
-                                           [&](const Reference& one) { return one.text() == name.text(); });
-            if (!known) names.push_back(name);
-        }
-    }
-
-    const std::vector<Reference>& names_of(const Output& output) const {
-        return output.names.empty() ? request_.names : output.names;
-    }
-
-    std::vector<Reference> names_in_store() const {
-        std::vector<Reference> out = request_.names;
-        for (const Output& output : request_.outputs) {
-            if (output.kind == Output::Kind::image) add_names(output.names, out);
-        }
-        return out;
-    }
-
-    std::string step_name(const Output& output) const {
-        switch (output.kind) {
-            case Output::Kind::oci_archive:
-            case Output::Kind::tar:
-            case Output::Kind::docker_archive:
-                return fmt::format("write {}", util::quote(output.destination));
-            case Output::Kind::oci_layout:
-                return fmt::format("write the layout {}", util::quote(output.destination));
-            case Output::Kind::local:
-                return fmt::format("write the files to {}", util::quote(output.destination));
-            case Output::Kind::registry:
-            case Output::Kind::image:
-            case Output::Kind::cacheonly:
-                break;
-        }
-        std::string out = "push";
-        for (const Reference& name : names_of(output)) out += " " + name.familiar();
-        return out;
-    }
-
-    // Work after the graph, told like a step.
-    void as_step(std::string what, const std::function<void(const Work&)>& body) {
-        StepInfo info{.number = next_step_++, .stage = {}, .position = {}, .instruction = std::move(what), .line = 0};
-        services_.progress.report(event::StepStarted{info});
-        const auto begin = std::chrono::steady_clock::now();
-        const auto finished = [&](StepOutcome outcome, std::string detail) {
-            const auto duration = std::chrono::steady_clock::now() - begin;
-            services_.progress.report(
-                event::StepFinished{.step = info,
-                                    .outcome = outcome,
-                                    .duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration),
-                                    .detail = std::move(detail)});
-        };
-        try {
-            body({.stop = stop_, .progress = services_.progress, .step = info.number, .info = info});
-        } catch (const Cancelled&) {
-            finished(StepOutcome::cancelled, "");
-            throw;
-        } catch (const std::exception& error) {
-            finished(StepOutcome::failed, error.what());
-            throw;
-        }
-        finished(StepOutcome::done, "");
-    }
-
     const BuildRequest& request_;
     const Services& services_;
     std::stop_token stop_;
@@ -303,13 +168,8 @@ private:
     LayerForms forms_;
     std::optional<std::int64_t> time_limit_;
     std::set<std::string> uncached_stages_;
-    std::vector<std::unique_ptr<std::pair<Packing, PackedImage>>> packed_;
     std::size_t next_step_ = 1;
 };
-
-}  // namespace
-
-namespace {
 
 /// What checks find becomes warnings; "# check=error=true" makes it an error.
 void add_findings(const BuildRequest& request, const parser::BuildFile& file, Images& images, Lowered& lowered) {
