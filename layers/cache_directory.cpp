@@ -66,7 +66,7 @@ public:
           patience_(request.waiting, std::move(stop)) {}
 
     std::pair<std::string, FileLock> run() {
-        ensure_directory(top_, 0711);
+        ensure_directory(top_, 0700);
         if (!exists(top_ + "/id")) {
             util::AtomicFile about(top_ + "/id");
             about.write(request_.name + "\n");
@@ -78,7 +78,7 @@ public:
 private:
     std::string directory(unsigned number) const {
         const std::string path = fmt::format("{}/{}", top_, number);
-        ensure_directory(path, 0711);
+        ensure_directory(path, 0700);
         return path;
     }
 

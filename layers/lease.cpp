@@ -54,7 +54,7 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
     const std::string from = layer.directory_.path();
     write_names(from + "/names", names);
     util::remove_all(layer.work());
-    util::check(::chmod(from.c_str(), 0711), "set the mode of", from);
+    util::check(::chmod(from.c_str(), 0700), "set the mode of", from);
 
     const LayerId id(random_name());
     const std::string to = store.layer_path(id);

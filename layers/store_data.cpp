@@ -48,11 +48,11 @@ void make_parents(const std::string& root) {
 
 void make_skeleton(const std::string& root) {
     make_parents(root);
-    // Others may pass through, to files that they were given the name of, but not look around.
-    ensure_directory(root, 0711);
-    for (const char* name : {"/layers", "/blobs", "/blobs/sha256", "/mounts"}) ensure_directory(root + name, 0711);
-    // What steps print and what is half done is nobody else's.
-    for (const char* name : {"/tmp", "/tmp/claims", "/logs"}) ensure_directory(root + name, 0700);
+    // Files of steps may be set-user-id, and their contents somebody's: nobody else passes through here.
+    ensure_directory(root, 0700);
+    for (const char* name : {"/layers", "/blobs", "/blobs/sha256", "/mounts", "/tmp", "/tmp/claims", "/logs"}) {
+        ensure_directory(root + name, 0700);
+    }
     if (!path_exists(root + "/CACHEDIR.TAG")) {
         util::AtomicFile tag(root + "/CACHEDIR.TAG");
         tag.write(kCacheTag);

@@ -63,9 +63,11 @@ TEST_CASE("the default place of the store follows the environment") {
 TEST_CASE_METHOD(StoreFixture, "a new store is closed to others and marked as a cache") {
     struct stat status {};
     REQUIRE(::stat(root.c_str(), &status) == 0);
-    CHECK((status.st_mode & 07777) == 0711);
-    REQUIRE(::stat((root + "/tmp").c_str(), &status) == 0);
     CHECK((status.st_mode & 07777) == 0700);
+    for (const char* name : {"/layers", "/mounts", "/tmp"}) {
+        REQUIRE(::stat((root + name).c_str(), &status) == 0);
+        CHECK((status.st_mode & 07777) == 0700);
+    }
     CHECK(util::read_file(root + "/CACHEDIR.TAG", 1000).starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"));
 }
 
