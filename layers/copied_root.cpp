@@ -169,13 +169,16 @@ public:
         for (const auto& [path, stamp] : now) compare(path, stamp);
         // What was in a directory that is gone, or another one now, is hidden with it.
         for (const auto& [path, stamp] : before_) {
-            if (!now.contains(path) && is_old_directory(parent_of(path), now)) gone_.push_back(path);
-            if (!now.contains(path) && is_old_directory(parent_of(path), now)) need_directory(parent_of(path));
+            if (now.contains(path) || !is_old_directory(parent_of(path), now) || is_in_moved(path)) continue;
+            gone_.push_back(path);
+            need_directory(parent_of(path));
         }
         for (const std::string& directory : directories_) make_directory(directory);
         for (const std::string& path : moved_) move_one(path);
         for (const std::string& path : gone_) marks_.make_node({.path = path, .type = EntryType::whiteout});
         for (const std::string& path : opaque_) marks_.set_opaque({.path = path, .type = EntryType::directory});
+        // When everything is in it: a default ACL would pass to what is made later.
+        for (const std::string& directory : directories_) describe_directory(directory);
         for (const auto& [path, times] : times_) set_times(path, times);
     }
 
@@ -191,6 +194,13 @@ private:
         const auto found = now.find(path);
         return old != before_.end() && found != now.end() && S_ISDIR(found->second.mode) &&
                found->second.is_same_inode(old->second);
+    }
+
+    bool is_in_moved(const std::string& path) const {
+        for (std::string up = parent_of(path); !up.empty(); up = parent_of(up)) {
+            if (std::binary_search(moved_.begin(), moved_.end(), up, PathLess())) return true;
+        }
+        return false;
     }
 
     void compare(const std::string& path, const Stamp& stamp) {
@@ -227,10 +237,13 @@ private:
         times_.emplace(path, Times{status.st_atim, status.st_mtim});
     }
 
-    /// With all that the root's has but its contents.
     void make_directory(const std::string& path) {
-        const util::Fd from = root_.open_file(path, O_RDONLY | O_DIRECTORY, util::Follow::no);
         if (!path.empty()) util::check(::mkdirat(upper_.fd(), path.c_str(), 0700), "make the directory", path);
+    }
+
+    /// With all that the root's has but its contents.
+    void describe_directory(const std::string& path) {
+        const util::Fd from = root_.open_file(path, O_RDONLY | O_DIRECTORY, util::Follow::no);
         const util::Fd to = upper_.open_file(path, O_RDONLY | O_DIRECTORY, util::Follow::no);
         struct stat status {};
         util::check(::fstat(from.get(), &status), "look at", path);
@@ -238,8 +251,32 @@ private:
         util::check(::fchmod(to.get(), status.st_mode & 07777U), "set the mode of", path);
         for (const auto& [name, value] : util::read_xattrs(from.get(), path)) {
             if (name.starts_with("security.") && name != "security.capability") continue;  // the machine's
-            util::check(::fsetxattr(to.get(), name.c_str(), value.data(), value.size(), 0),
+            const std::string stored = is_like_a_mark(name) ? stored_name(name) : name;
+            util::check(::fsetxattr(to.get(), stored.c_str(), value.data(), value.size(), 0),
                         "set an extended attribute of", path);
+        }
+    }
+
+    // On an overlay nobody could set these; here they are a step's files' own, and must not be taken for ours.
+    static bool is_like_a_mark(std::string_view name) {
+        return name.starts_with("user.overlay.") && !name.starts_with("user.overlay.overlay.");
+    }
+
+    void hold_marks_in(const std::string& path) {
+        check_stop(stop_);
+        struct stat status {};
+        util::check(::fstatat(upper_.fd(), path.c_str(), &status, AT_SYMLINK_NOFOLLOW), "look at", path);
+        if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return;
+        const util::Fd fd = upper_.open_file(path, O_RDONLY | O_NONBLOCK, util::Follow::no);
+        for (const auto& [name, value] : util::read_xattrs(fd.get(), path)) {
+            if (!is_like_a_mark(name)) continue;
+            util::check(::fsetxattr(fd.get(), stored_name(name).c_str(), value.data(), value.size(), 0),
+                        "set an extended attribute of", path);
+            util::check(::fremovexattr(fd.get(), name.c_str()), "remove an extended attribute of", path);
+        }
+        if (!S_ISDIR(status.st_mode)) return;
+        for (const util::DirEntry& child : util::list_directory(fd.get(), path)) {
+            hold_marks_in(join_path(path, child.name));
         }
     }
 
@@ -249,6 +286,7 @@ private:
         const util::Fd to = upper_.open_file(parent_of(path), O_PATH | O_DIRECTORY, util::Follow::no);
         const std::string name(base_name(path));
         util::check(::renameat(from.get(), name.c_str(), to.get(), name.c_str()), "move", path);
+        hold_marks_in(path);
     }
 
     void set_times(const std::string& path, const Times& times) {

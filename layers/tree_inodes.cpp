@@ -52,9 +52,17 @@ std::string proc_path(int directory, const std::string& name) {
 // Sets an attribute of one certain file.
 using SetXattr = std::function<int(const char* name, const std::string& value)>;
 
-Stored set_all(const util::Xattrs& xattrs, const std::string& path, const SetXattr& set) {
+// What would pass to everything that is made in a directory afterwards.
+constexpr std::string_view kDefaultAcl = "system.posix_acl_default";
+
+enum class When { at_once, when_full };
+
+Stored set_all(const Entry& entry, const SetXattr& set, When when = When::at_once) {
     Stored out = Stored::fully;
-    for (const auto& [name, value] : xattrs) {
+    const std::string& path = entry.path;
+    for (const auto& [name, value] : entry.xattrs) {
+        const bool later = name == kDefaultAcl && entry.type == EntryType::directory;
+        if (later != (when == When::when_full)) continue;
         const std::string stored = stored_name(name);
         if (is_held(stored)) out = Stored::partly;
         if (set(stored.c_str(), value) == 0) continue;
@@ -170,7 +178,13 @@ Stored TreeInodes::describe_directory(const Entry& entry) {
     }
     const SetXattr set = xattr_setter(fd.get());
     const Stored marks = set_marks(owner, entry, set);
-    return both(marks, set_all(entry.xattrs, entry.path, set));
+    return both(marks, set_all(entry, set));
+}
+
+Stored TreeInodes::set_default_acl(const Entry& directory) {
+    if (!directory.xattrs.contains(kDefaultAcl)) return Stored::fully;
+    const util::Fd fd = open_directory(directory.path, O_RDONLY);
+    return set_all(directory, xattr_setter(fd.get()), When::when_full);
 }
 
 void TreeInodes::set_opaque(const Entry& directory) {
@@ -247,7 +261,7 @@ Stored TreeInodes::describe_file(const util::Fd& fd, const Entry& entry) {
     util::check(::fchmod(fd.get(), mode_under(owner, entry)), "set the mode of", entry.path);
     const SetXattr set = xattr_setter(fd.get());
     const Stored marks = set_marks(owner, entry, set);
-    const Stored xattrs = set_all(entry.xattrs, entry.path, set);
+    const Stored xattrs = set_all(entry, set);
     const auto times = times_of(entry);
     util::check(::futimens(fd.get(), times.data()), "set the time of", entry.path);
     return both(marks, xattrs);
@@ -282,7 +296,7 @@ Stored TreeInodes::describe_owned(const Name& at, const Entry& entry, const Give
         const SetXattr set = [&](const char* name, const std::string& value) {
             return ::lsetxattr(path.c_str(), name, value.data(), value.size(), 0);
         };
-        out = both(set_marks(owner, entry, set), set_all(entry.xattrs, entry.path, set));
+        out = both(set_marks(owner, entry, set), set_all(entry, set));
     }
     if (entry.type != EntryType::directory) {
         const auto times = times_of(entry);

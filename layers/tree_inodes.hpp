@@ -29,7 +29,8 @@ class TreeInodes {
 public:
     explicit TreeInodes(const util::RootedDir& tree) : tree_(tree.duplicate()) {}
 
-    /// Precondition of all: the parent exists and the name does not. Metadata without times of directories.
+    /// Precondition of all: the parent exists and the name does not. Metadata without times and default ACLs of
+    /// directories.
     Stored make_directory(const Entry& entry);
     /// Again, for one that exists (also the root): mode, owner and attributes; those it had and should not are removed.
     Stored describe_directory(const Entry& entry);
@@ -47,6 +48,8 @@ public:
     Stored describe_again(const Entry& entry);
 
     void remove(const std::string& path);
+    /// When everything is in it, since it would pass to what is made later.
+    Stored set_default_acl(const Entry& directory);
     void set_directory_time(const Entry& directory);
 
 private:

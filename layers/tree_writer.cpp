@@ -118,7 +118,10 @@ public:
         std::vector<Entry> entries;
         entries.reserve(records_.size());
         for (auto& [path, record] : records_) {
-            if (record.entry.type == EntryType::directory) inodes_.set_directory_time(record.entry);
+            if (record.entry.type == EntryType::directory) {
+                if (inodes_.set_default_acl(record.entry) == Stored::partly) record.entry.overridden = true;
+                inodes_.set_directory_time(record.entry);
+            }
             entries.push_back(std::move(record.entry));
         }
         records_.clear();

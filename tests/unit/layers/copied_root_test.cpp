@@ -144,7 +144,8 @@ TEST_CASE("a copied root gives the same layer as an overlay for the same changes
                  "echo changed > first", "rm first", "ln many/a many/link", "cp -a many copied && rm -r many",
                  "mkdir -p new/deep && echo x > new/deep/file && ln new/deep/file new/second",
                  "ln -s nowhere dangling && mkfifo pipe && rm to-etc", "touch etc/gone && rm etc/gone", "chmod 700 .",
-                 "mv etc/old etc/renamed", "rm to-etc && mkdir to-etc && echo x > to-etc/x",
+                 "mv many old && mkdir many && mv old/deep many/deep && rm many/deep/file", "mv etc/old etc/renamed",
+                 "rm to-etc && mkdir to-etc && echo x > to-etc/x",
                  "echo x > 'odd name' && echo y > \"$(printf 'not\\377utf8')\"");
     INFO(script);
     const Base base;
@@ -156,14 +157,17 @@ TEST_CASE("a copied root gives the same layer as an overlay for the same changes
 }
 
 TEST_CASE("a copied root gives the same layer as an overlay for changed attributes") {
-    const auto name = GENERATE(as<std::string>{}, "etc/old", "etc", "many/deep");
+    const auto name = GENERATE(as<std::string>{}, "etc/old", "etc", "many/deep", "new");
+    const auto attribute = GENERATE(as<std::string>{}, "user.note", "user.overlay.opaque", "user.overlay.whiteout");
+    INFO(attribute << " of " << name);
     const Base base;
     in_mount_namespace([&] {
         const Change change = [&](const std::string& root) {
-            REQUIRE(::lsetxattr((root + "/" + name).c_str(), "user.note", "text", 4, 0) == 0);
+            shell(root, "mkdir new");
+            REQUIRE(::lsetxattr((root + "/" + name).c_str(), attribute.c_str(), "text", 4, 0) == 0);
         };
         const std::string expected = layer_by_overlay(base, change);
-        CHECK(expected.find("SCHILY.xattr.user.note=text") != std::string::npos);
+        CHECK(expected.find("SCHILY.xattr." + attribute + "=text") != std::string::npos);
         CHECK(layer_by_copy(base, change) == expected);
     });
 }

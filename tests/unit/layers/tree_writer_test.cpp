@@ -280,3 +280,27 @@ TEST_CASE("users are kept in the index") {
     CHECK(names.passwd() == "root:x:0:0\n");
     CHECK_FALSE(names.group().has_value());
 }
+
+TEST_CASE("a directory's default ACL does not pass to what the layer has in it") {
+    // Version 2: u::rwx u:1000:rwx g::r-x m::rwx o::r-x, as setfacl -d -m u:1000:rwx writes it.
+    const std::string acl(
+        "\2\0\0\0\1\0\7\0\377\377\377\377\2\0\7\0\350\3\0\0\4\0\5\0\377\377\377\377\20\0\7\0\377\377\377\377\40\0\5\0"
+        "\377\377"
+        "\377\377",
+        44);
+    Tree tree;
+    TreeWriter writer(tree.root());
+    Entry top = directory("d");
+    top.xattrs["system.posix_acl_default"] = acl;
+    writer.add(top);
+    add_text(writer, file("d/f"), "text");
+    writer.add(directory("d/sub"));
+    const NameIndex names = writer.finish();
+    const bool kept = !names.find("d")->overridden;
+    if (!kept) return;  // a file system without ACLs
+    CHECK(util::read_xattrs(tree.root().open_file("d", O_RDONLY, Follow::no).get(), "d")
+              .contains("system.posix_acl_default"));
+    for (const char* path : {"d/f", "d/sub"}) {
+        CHECK(util::read_xattrs(tree.root().open_file(path, O_RDONLY, Follow::no).get(), path).empty());
+    }
+}
