@@ -259,13 +259,17 @@ struct ChangeDirectory {
     static void fields(auto& self, auto&& visit) { visit("target", self.target); }
 };
 
-/// `program`: BPF instructions as the kernel takes them; `profile` names them for people.
+/// `program`: BPF instructions as the kernel takes them; `profile` names them for people. `unheard`: the same for where
+/// somebody else listens to the worker's calls already, so that PID 1 cannot; empty if nobody does.
 template <class Form>
 struct InstallFilter {
     static constexpr auto kName = "install-filter";
     typename Form::Text profile{};
     typename Form::Bytes program{};
-    static void fields(auto& self, auto&& visit) { visit("profile", self.profile), visit("program", self.program); }
+    typename Form::Bytes unheard{};
+    static void fields(auto& self, auto&& visit) {
+        visit("profile", self.profile), visit("program", self.program), visit("unheard", self.unheard);
+    }
 };
 
 /// Bit n of `capabilities` is capability n. Everything else leaves the bounding set.

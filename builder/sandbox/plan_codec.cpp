@@ -85,7 +85,7 @@ ordered_json printable(std::string_view field, std::uint64_t value) {
 }
 
 ordered_json printable(std::string_view field, const std::string& value) {
-    if (field == "program") return fmt::format("{} bytes", value.size());
+    if (field == "program" || field == "unheard") return fmt::format("{} bytes", value.size());
     return value;
 }
 

@@ -79,7 +79,9 @@ scmp_arg_cmp equal(std::uint64_t value) {
 
 class Filter {
 public:
-    Filter() : context_(seccomp_init(SCMP_ACT_ALLOW)) {
+    explicit Filter(Listening listening)
+        : asked_(listening == Listening::pid_1 ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EOPNOTSUPP)),
+          context_(seccomp_init(SCMP_ACT_ALLOW)) {
         if (!context_) check(-ENOMEM, "no memory");
         // Foreign numbers are judged by their own table, and those of no table at all are refused.
         check(seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)), "bad architecture");
@@ -105,10 +107,10 @@ public:
               name);
     }
 
-    /// PID 1 of the step answers (init/notify.hpp). Without conditions: always.
+    /// PID 1 conditions: always.
     void ask(const char* name, std::initializer_list<scmp_arg_cmp> conditions) {
         const int number = seccomp_syscall_resolve_name(name);
-        check(seccomp_rule_add_array(context_.get(), SCMP_ACT_NOTIFY, number, static_cast<unsigned>(conditions.size()),
+        check(seccomp_rule_add_array(context_.get(), asked_, number, static_cast<unsigned>(conditions.size()),
                                      conditions.begin()),
               name);
     }
@@ -129,6 +131,7 @@ private:
     struct Release {
         void operator()(void* context) const { seccomp_release(context); }
     };
+    std::uint32_t asked_;
     std::unique_ptr<void, Release> context_;
 };
 
@@ -220,8 +223,8 @@ void ask_for_unknown_owners(Filter& filter) {
 
 }  // namespace
 
-std::string compile_default_filter() {
-    Filter filter;
+std::string compile_default_filter(Listening listening) {
+    Filter filter(listening);
     for (const char* name : kRefused) filter.refuse(name, EPERM);
     filter.refuse("clone3", ENOSYS);
     for (std::uint64_t bit = 1; bit <= kNamespaceFlags; bit <<= 1U) {
@@ -230,7 +233,8 @@ std::string compile_default_filter() {
     filter.refuse_if("socket", EPERM, equal(kAddressFamilyVsock));
     refuse_personalities(filter);
     ask_for_devices_and_attributes(filter);
-    ask_for_unknown_owners(filter);
+    // The kernel itself refuses owners that it does not know.
+    if (listening == Listening::pid_1) ask_for_unknown_owners(filter);
     return limit_numbers(filter.compile());
 }
 

@@ -129,7 +129,7 @@ void carry_out(State& state, const op::ChangeDirectory<Viewed>& operation) {
 }
 
 void carry_out(State& state, const op::InstallFilter<Viewed>& operation) {
-    install_filter(state, operation.profile.data, operation.program);
+    install_filter(state, operation.profile.data, operation.program, operation.unheard);
 }
 
 void carry_out(State& state, const op::BoundCapabilities<Viewed>& operation) {

@@ -60,20 +60,11 @@ long set_filter(unsigned long flags, const sock_fprog& program) {
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
-/// The same filter for a place where nobody can listen.
-void install_deaf(const State& state, const char* name, const sock_fprog& program) {
-    const std::size_t size = program.len * sizeof(sock_filter);
-    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) fail(state, "allocate memory for", "a filter");
-    std::memcpy(memory, program.filter, size);
-    const sock_fprog deaf{program.len, static_cast<sock_filter*>(memory)};
-    for (unsigned i = 0; i < deaf.len; ++i) {
-        sock_filter& step = deaf.filter[i];
-        if (step.code == (BPF_RET | BPF_K) && step.k == SECCOMP_RET_USER_NOTIF) {
-            step.k = SECCOMP_RET_ERRNO | EOPNOTSUPP;
-        }
-    }
-    check(state, set_filter(0, deaf), "install seccomp filter", name);
+// The kernel copies the instructions, so their alignment does not matter.
+sock_fprog program_of(wire::Text bytes) {
+    const void* instructions = bytes.data;
+    return {static_cast<unsigned short>(bytes.size / sizeof(sock_filter)),
+            static_cast<sock_filter*>(const_cast<void*>(instructions))};
 }
 
 }  // namespace
@@ -83,15 +74,15 @@ void make_listener_sockets(State& state) {
           "a pair of sockets");
 }
 
-void install_filter(State& state, const char* name, wire::Text bytes) {
-    // The kernel copies the instructions, so their alignment does not matter.
-    const void* instructions = bytes.data;
-    const sock_fprog program{static_cast<unsigned short>(bytes.size / sizeof(sock_filter)),
-                             static_cast<sock_filter*>(const_cast<void*>(instructions))};
+void install_filter(State& state, const char* name, wire::Text bytes, wire::Text unheard) {
+    const sock_fprog program = program_of(bytes);
     // Once we are at it, a signal must not make the caller ask again (Linux 5.19): the file would exist.
     long listener = set_filter(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
     if (listener < 0 && errno == EINVAL) listener = set_filter(SECCOMP_FILTER_FLAG_NEW_LISTENER, program);
-    if (listener < 0 && errno == EBUSY) return install_deaf(state, name, program);
+    if (listener < 0 && errno == EBUSY && unheard.size > 0) {
+        check(state, set_filter(0, program_of(unheard)), "install seccomp filter", name);
+        return;
+    }
     const int fd = check(state, listener, "install seccomp filter", name);
     send_descriptor(state, state.listener_sockets[1], fd);
     close(fd);

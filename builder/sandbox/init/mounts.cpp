@@ -250,7 +250,15 @@ void carry_out(State& state, const op::AttachTree<Viewed>& operation) {
     close(overlay);
 }
 
-// Missing directories from the outside in, each below what is mounted there by now.
+// 0: a kernel before 5.8 does not say.
+std::uint64_t mount_id(int directory) {
+    struct statx status {};
+    if (statx(directory, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0) return 0;
+    return (status.stx_mask & STATX_MNT_ID) != 0 ? status.stx_mnt_id : 0;
+}
+
+// Missing directories from the outside in, each below what is mounted there by now. A link in an outer mount may lead
+// back into the root, where a mount point would become part of the layer.
 void carry_out(State& state, const op::MakeMountPoint<Viewed>& operation) {
     const char* path = operation.target.data;
     if (find_target(state, path) >= 0) return;
@@ -273,6 +281,10 @@ void carry_out(State& state, const op::MakeMountPoint<Viewed>& operation) {
         std::snprintf(name, sizeof(name), "%s", slash + 1);
         slash[slash == part ? 1 : 0] = '\0';
         const int parent = check(state, open_in_root(state.root, part, O_RDONLY | O_DIRECTORY), "open", part);
+        if (const std::uint64_t id = mount_id(parent); id != 0 && id == mount_id(state.root)) {
+            errno = EXDEV;
+            fail(state, "make mount point", path);
+        }
         if (operation.file != 0 && path[end] == '\0') {
             close(check(state, openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), "make mount point",
                         path));

@@ -14,9 +14,8 @@
 //                                  For everybody else it is done in his place, since he could change the name between
 //                                  our look and the kernel's, and may not write our notes.
 //   chown, lchown, fchown, fchownat  to ids that this user namespace does not have (a plain user's has 65537, mostly):
-//   the
-//                                  file goes to nobody, with a note of the true owner. Links and fifos carry no notes;
-//                                  the worker gets a message about those.
+//                                  the file goes to nobody, with a note of the true owner. Links and fifos carry no
+//                                  notes; the worker gets a message about those.
 //
 // What is refused and would have worked for root of a machine is told in the step's output, with the path.
 #pragma once
@@ -28,8 +27,8 @@ namespace imgbuild::sandbox::init {
 /// Makes the pair of sockets; before StartCommand forks.
 void make_listener_sockets(State& state);
 /// In the command's process: installs the filter `program` (BPF instructions) and sends its listener. Where somebody
-/// around the worker listens already, which the kernel allows only once, the calls fail with EOPNOTSUPP.
-void install_filter(State& state, const char* name, wire::Text program);
+/// around the worker listens already, which the kernel allows only once, `unheard` is installed instead.
+void install_filter(State& state, const char* name, wire::Text program, wire::Text unheard);
 
 /// In PID 1, which polls descriptor().
 class Notifications {

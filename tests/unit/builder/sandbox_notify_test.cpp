@@ -297,7 +297,8 @@ TEST_CASE("where somebody listens already, steps run without devices and attribu
     worker_facts();
     const std::string said = in_copy([&] {
         filter(SYS_getpgid, SECCOMP_RET_ALLOW, SECCOMP_FILTER_FLAG_NEW_LISTENER);
-        const Outcome outcome = run(room.shell("tool capable /etc/old; mknod /x c 1 3; echo done"));
+        const Outcome outcome =
+            run(room.shell("tool capable /etc/old; mknod /x c 1 3; touch /f; chgrp 7 /f && echo done"));
         return outcome.out + outcome.err;
     });
     CHECK_THAT(said, Contains("Operation not supported\ndone\n"));
