@@ -48,6 +48,11 @@ std::string checked_helper(const oci::JsonObject& file, std::string name) {
     return name;
 }
 
+// docker takes an empty file for one without entries.
+json parse_document(std::string_view text, const std::string& name) {
+    return util::trim(text).empty() ? json::object() : oci::parse_json(text, kMaxAuthFileBytes, name, kCode);
+}
+
 // "auth" is base64 of "user:password"; both members may also stand in the clear.
 Credentials parse_entry(const json& value, std::string_view key, const std::string& name) {
     oci::JsonObject entry(value, fmt::format("the entry {} of {}", util::quote(key), name), std::string(kCode));
@@ -69,12 +74,29 @@ Credentials parse_entry(const json& value, std::string_view key, const std::stri
     return out;
 }
 
+// How far a key is from what docker itself writes; of several keys for one registry the nearest counts. Beside its own
+// key for Docker Hub docker keeps ".../v1/access-token" and ".../v1/refresh-token", which are no passwords.
+int distance(std::string_view key) {
+    if (key == kDockerHubKey || key == normal_auth_key(key)) return 0;
+    const std::size_t scheme = key.find("://");
+    if (scheme == std::string_view::npos) return 1;
+    std::string_view path = key.substr(scheme + 3);
+    path.remove_prefix(std::min(path.find('/'), path.size()));
+    while (path.ends_with('/')) path.remove_suffix(1);
+    return path.empty() || path == "/v1" || path == "/v2" ? 1 : 2;
+}
+
 void add_entries(const json& auths, AuthFile& out) {
+    std::map<std::string, int> distances;
     for (const auto& [key, value] : auths.items()) {
         if (value.is_null()) continue;
         Credentials entry = parse_entry(value, key, out.name);
-        const bool empty = entry.username.empty() && entry.identity_token.empty() && entry.registry_token.empty();
-        if (!empty) out.auths.insert_or_assign(normal_auth_key(key), std::move(entry));
+        if (entry.username.empty() && entry.identity_token.empty() && entry.registry_token.empty()) continue;
+        const std::string normal = normal_auth_key(key);
+        const auto [at, is_new] = distances.emplace(normal, distance(key));
+        if (!is_new && distance(key) > at->second) continue;
+        at->second = distance(key);
+        out.auths.insert_or_assign(normal, std::move(entry));
     }
 }
 
@@ -100,14 +122,16 @@ std::string normal_auth_key(std::string_view key) {
 
 AuthFile parse_auth_file(std::string_view text, std::string name) {
     return as_registry_error([&] {
-        const json document = oci::parse_json(text, kMaxAuthFileBytes, name, kCode);
+        const json document = parse_document(text, name);
         oci::JsonObject file(document, name, std::string(kCode));
         AuthFile out;
         out.name = std::move(name);
         if (const json* auths = file.object("auths")) add_entries(*auths, out);
         for (auto& [key, helper] : file.string_map("credHelpers")) {
-            out.helpers.insert_or_assign(normal_auth_key(key),
-                                         AuthFile::Helper{.key = key, .name = checked_helper(file, helper)});
+            const bool none = helper.empty();
+            out.helpers.insert_or_assign(
+                normal_auth_key(key),
+                AuthFile::Helper{.key = key, .name = none ? std::string() : checked_helper(file, helper)});
         }
         if (const std::string store = file.text("credsStore"); !store.empty()) out.store = checked_helper(file, store);
         return out;
@@ -116,7 +140,7 @@ AuthFile parse_auth_file(std::string_view text, std::string name) {
 
 AuthFile parse_old_auth_file(std::string_view text, std::string name) {
     return as_registry_error([&] {
-        const json document = oci::parse_json(text, kMaxAuthFileBytes, name, kCode);
+        const json document = parse_document(text, name);
         static_cast<void>(oci::JsonObject(document, name, std::string(kCode)));
         AuthFile out;
         out.name = std::move(name);

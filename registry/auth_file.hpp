@@ -30,7 +30,8 @@ struct AuthFile {
     struct Helper {
         /// The key as it is in the file; this is what the helper is asked for.
         std::string key;
-        /// "pass" for the program docker-credential-pass.
+        /// "pass" for the program docker-credential-pass. Empty: this registry's credentials are in the file, whatever
+        /// `store` says.
         std::string name;
     };
     /// By key in normal form.

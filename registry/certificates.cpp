@@ -23,14 +23,19 @@ constexpr std::size_t kMaxCertificateBytes = 4U << 20;
         RegistryError::Retry::no);
 }
 
-std::vector<fs::path> files_in(const std::string& directory) {
+enum class Place { named, usual };
+
+// Whoever may not look into one of the usual places has nothing there.
+std::vector<fs::path> files_in(const std::string& directory, Place place) {
     std::vector<fs::path> out;
     std::error_code problem;
     for (fs::directory_iterator at(directory, problem); !problem && at != fs::directory_iterator();
          at.increment(problem)) {
         out.push_back(at->path());
     }
-    if (problem && problem != std::errc::no_such_file_or_directory && problem != std::errc::not_a_directory) {
+    const bool absent = problem == std::errc::no_such_file_or_directory || problem == std::errc::not_a_directory ||
+                        (place == Place::usual && problem == std::errc::permission_denied);
+    if (problem && !absent) {
         throw IoError("list", directory, problem.value());
     }
     std::sort(out.begin(), out.end());
@@ -47,8 +52,8 @@ std::string other_half(const fs::path& file, const char* extension) {
     return other.string();
 }
 
-void add_directory(const std::string& directory, Certificates& out) {
-    for (const fs::path& file : files_in(directory)) {
+void add_directory(const std::string& directory, Place place, Certificates& out) {
+    for (const fs::path& file : files_in(directory, place)) {
         if (file.extension() == ".crt") {
             out.authorities += util::read_file(file.string(), kMaxCertificateBytes) + "\n";
         } else if (file.extension() == ".cert") {
@@ -88,10 +93,13 @@ std::vector<std::string> CertificateDirectories::usual_places(
 
 Certificates CertificateDirectories::find(const std::string& authority) const {
     Certificates out;
-    if (!for_all_.empty()) add_directory(for_all_, out);
+    if (!for_all_.empty()) {
+        add_directory(for_all_, Place::named, out);
+        out.for_registry_only = true;
+    }
     // An authority has no "/", so that it cannot lead out of the parent; "." and ".." are no hosts.
     if (authority.contains('/') || authority.starts_with('.')) return out;
-    for (const std::string& parent : parents_) add_directory(parent + "/" + authority, out);
+    for (const std::string& parent : parents_) add_directory(parent + "/" + authority, Place::usual, out);
     return out;
 }
 

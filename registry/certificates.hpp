@@ -21,6 +21,8 @@ struct Certificates {
     /// Files; both or neither are empty.
     std::string client_certificate;
     std::string client_key;
+    /// The client's are for the registry itself, and for no server that it sends us to.
+    bool for_registry_only = false;
 };
 
 /// Immutable; reads the files at each question. May be used from several threads.

@@ -79,7 +79,10 @@ RegistryClient::Answer RegistryClient::send(HttpRequest request, const Purpose& 
                            fmt::format("cannot {}: more than {} redirects", purpose.what, kMaxRedirects));
         }
         Url next = follow(url, *location);
-        if (next.origin() != url.origin()) request.headers.remove("Authorization");
+        if (next.origin() != url.origin()) {
+            request.headers.remove("Authorization");
+            request.to_registry = false;
+        }
         url = std::move(next);
         request.url = url.text();
     }
@@ -90,6 +93,7 @@ bool RegistryClient::learn_scheme(const Url& asked, const Purpose& purpose, std:
     if (asked.scheme != "http" || asked.origin() != api(purpose.registry).origin()) return false;
     HttpRequest probe;
     probe.url = fmt::format("https://{}/v2/", asked.authority);
+    probe.to_registry = true;
     try {
         transport_.send(probe, std::move(stop));
     } catch (const RegistryError& error) {
@@ -112,8 +116,9 @@ HttpResponse RegistryClient::exchange(HttpRequest request, const Purpose& purpos
         if (url.authority == home.authority && url.scheme == "http") url.scheme = home.scheme;
         request.url = url.text();
         request.headers.remove("Authorization");
+        request.to_registry = url.origin() == home.origin();
         const std::string authorization = authorizer_.header(purpose);
-        if (!authorization.empty() && url.origin() == home.origin()) {
+        if (!authorization.empty() && request.to_registry) {
             request.headers.add("Authorization", authorization);
         }
         const Answer answer = send(request, purpose, stop);

@@ -38,7 +38,9 @@ std::optional<Credentials> from_helper(const std::string& helper, const std::str
 std::optional<Credentials> look_in(const AuthFile& file, const std::string& domain, const std::string& path,
                                    const std::stop_token& stop) {
     if (const AuthFile::Helper* helper = find_longest(file.helpers, domain, path)) {
-        if (auto found = from_helper(helper->name, helper->key, file, stop)) return found;
+        if (!helper->name.empty()) {
+            if (auto found = from_helper(helper->name, helper->key, file, stop)) return found;
+        }
     } else if (!file.store.empty()) {
         if (auto found = from_helper(file.store, server_name(domain), file, stop)) return found;
     }

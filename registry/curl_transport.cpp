@@ -73,8 +73,12 @@ CurlTransport::~CurlTransport() = default;
 HttpResponse CurlTransport::send(const HttpRequest& request, std::stop_token stop) {
     if (stop.stop_requested()) throw Cancelled();
     CurlHandles handles = pool_->take();
-    const auto certificates = pool_->certificates(parse_url(request.url));
-    HttpResponse response = run_curl_exchange(handles, request, pool_->options(), *certificates, stop);
+    Certificates certificates = *pool_->certificates(parse_url(request.url));
+    if (certificates.for_registry_only && !request.to_registry) {
+        certificates.client_certificate.clear();
+        certificates.client_key.clear();
+    }
+    HttpResponse response = run_curl_exchange(handles, request, pool_->options(), certificates, stop);
     // Only a connection whose exchange went well is worth keeping; an exception drops it.
     pool_->give_back(std::move(handles));
     return response;

@@ -84,7 +84,8 @@ Url follow(const Url& from, const std::string& location) {
 Downloaded attempt(HttpTransport& transport, const DownloadRequest& request, util::Sink& into,
                    const std::stop_token& stop) {
     Url url = parse_url(request.url);
-    BoundedSink bounded(into, request.limit, request.url);
+    const std::string shown = url.redacted();
+    BoundedSink bounded(into, request.limit, shown);
     HttpRequest exchange;
     if (request.authorization) exchange.headers.add("Authorization", *request.authorization);
     exchange.on_response = [&bounded](const HttpResponse& response) -> util::Sink* {

@@ -56,6 +56,8 @@ struct HttpRequest {
     /// Absolute.
     std::string url;
     Headers headers;
+    /// The server is the registry that was named, and not one that it sends us to: it may know who we are.
+    bool to_registry = false;
     /// Null if there is none. Read once.
     util::Source* body = nullptr;
     /// Bytes that `body` yields; unknown means chunked transfer.

@@ -55,6 +55,12 @@ public:
         return own != nullptr ? own->name : parsed_.store;
     }
 
+    /// What that helper knows `domain` by: the file's own spelling, since that is what it is asked for later.
+    std::string helper_key(const std::string& domain) const {
+        const AuthFile::Helper* own = find_longest(parsed_.helpers, domain, "");
+        return own != nullptr ? own->key : file_key(domain);
+    }
+
     /// The keys under which the file has `domain`.
     std::vector<std::string> keys_of(const std::string& domain) const {
         std::vector<std::string> out;
@@ -109,7 +115,7 @@ std::string remember_login(const std::string& path, const std::string& domain, c
     const std::string key = file_key(domain);
     for (const std::string& old : file.keys_of(domain)) file.auths().erase(old);
     if (!helper.empty()) {
-        store_in_credential_helper(helper, key, credentials, stop);
+        store_in_credential_helper(helper, file.helper_key(domain), credentials, stop);
         file.auths()[key] = ordered_json::object();
         file.save();
         return "credential helper " + util::quote(helper);
@@ -124,8 +130,9 @@ bool forget_login(const std::string& path, const std::string& domain, const std:
     const std::string helper = file.helper(domain);
     bool found = false;
     if (!helper.empty()) {
-        found = ask_credential_helper(helper, file_key(domain), stop).has_value();
-        if (found) erase_from_credential_helper(helper, file_key(domain), stop);
+        const std::string key = file.helper_key(domain);
+        found = ask_credential_helper(helper, key, stop).has_value();
+        if (found) erase_from_credential_helper(helper, key, stop);
     }
     const std::vector<std::string> keys = file.keys_of(domain);
     for (const std::string& key : keys) file.auths().erase(key);

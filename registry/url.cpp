@@ -54,7 +54,8 @@ bool is_unreserved(char c) {
 }  // namespace
 
 std::string Url::text() const {
-    return query.empty() ? origin() + path : origin() + path + "?" + query;
+    const std::string out = scheme + "://" + authority + path;
+    return query.empty() ? out : out + "?" + query;
 }
 
 std::string Url::redacted() const {
@@ -78,7 +79,10 @@ std::string Url::host() const {
 }
 
 std::string Url::origin() const {
-    return scheme + "://" + authority;
+    std::string out = scheme + "://" + util::to_lower(authority);
+    const std::string_view default_port = scheme == "https" ? ":443" : ":80";
+    if (out.ends_with(default_port)) out.resize(out.size() - default_port.size());
+    return out;
 }
 
 Url parse_url(std::string_view text) {

@@ -22,7 +22,7 @@ struct Url {
     std::string redacted() const;
     /// The authority without port and brackets, lower case.
     std::string host() const;
-    /// scheme and authority
+    /// Scheme and authority, lower case, without the scheme's own port: equal for two URLs of one server.
     std::string origin() const;
 };
 

@@ -112,6 +112,27 @@ TEST_CASE("Docker Hub is found under docker's name for it") {
     CHECK(home.user("docker.io", "library/busybox") == "hub");
 }
 
+TEST_CASE("of several keys for one registry the one that docker writes counts") {
+    Home home;
+    home.write(".docker/config.json",
+               fmt::format(R"({{"auths":{{"https://index.docker.io/v1/":{},"https://index.docker.io/v1/access-token":{},
+                           "https://index.docker.io/v1/refresh-token":{},"ghcr.io":{},"https://ghcr.io":{}}}}})",
+                           entry("hub", "1"), entry("access", "2"), entry("refresh", "3"), entry("exact", "4"),
+                           entry("stale", "5")));
+    CHECK(home.user("docker.io") == "hub");
+    CHECK(home.user("ghcr.io") == "exact");
+}
+
+TEST_CASE("an empty file has no entries, and an empty helper means the file") {
+    Home home;
+    home.write(".docker/config.json", "");
+    CHECK(home.user("a.example") == "nobody");
+    home.write(".docker/config.json",
+               fmt::format(R"({{"auths":{{"a.example":{}}},"credHelpers":{{"a.example":""}},"credsStore":"missing"}})",
+                           entry("own", "1")));
+    CHECK(home.user("a.example") == "own");
+}
+
 TEST_CASE("a bad file is told without its content") {
     const std::string text =
         GENERATE("{\"auths\": hunter2", "[\"hunter2\"]", R"({"auths":{"a.example":{"auth":"hunter2!"}}})",
