@@ -178,16 +178,24 @@ private:
         class Cutting final : public util::Sink {
         public:
             explicit Cutting(layers::BlockCutter& cutter) : cutter_(cutter) {}
-            void write(std::span<const std::byte> bytes) override { cutter_.write(bytes); }
+            void write(std::span<const std::byte> bytes) override {
+                hash_.update(bytes);
+                cutter_.write(bytes);
+            }
+            DiffId diff_id() const { return DiffId(hash_.digest()); }
 
         private:
             layers::BlockCutter& cutter_;
+            util::Sha256 hash_;
         };
         layers::BlobWriter writer = lease_.begin_blob();
         layers::BlockCompressor compressor(request_.codec, writer, services_.threads);
         layers::BlockCutter cutter([&](layers::BlockCutter::Block block) { compressor.add(std::move(block)); });
         Cutting sink(cutter);
         source.fetch(blob, sink, work_.stop);
+        if (const DiffId got = sink.diff_id(); got != diff_id) {
+            throw CorruptData("the layer's tar", diff_id.text(), got.text());
+        }
         cutter.finish();
         compressor.finish();
         lease_.record_form(
@@ -234,7 +242,7 @@ private:
             const Work part{.stop = stop, .progress = work_.progress, .step = work_.step, .info = work_.info};
             Layer& layer = *fs_.layers[i];
             const layers::BlobForm form =
-                layer.remote ? forms_.ensure_blob(layer, request_.codec, part) : compressed_form(*layer.diff_id);
+                layer.remote ? forms_.fetch(*layer.remote, part) : compressed_form(*layer.diff_id);
             return lease_.open_blob(form.blob);
         };
         return out;

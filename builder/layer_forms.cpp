@@ -52,12 +52,8 @@ Error lost(const Layer& layer) {
 
 }  // namespace
 
-layers::BlobForm LayerForms::fetch(const Layer& layer, const Work& work) {
-    IMGBUILD_ASSERT(layer.remote && layer.diff_id);
-    const RemoteLayer& remote = *layer.remote;
+layers::BlobForm LayerForms::fetch(const RemoteLayer& remote, const Work& work) {
     const layers::BlobInfo expected{.digest = remote.blob.digest, .size = remote.blob.size};
-    const layers::BlobForm form{
-        .blob = expected, .media_type = remote.blob.media_type, .codec_id = std::string(kPulled)};
     if (!lease_.find_blob(expected.digest)) {
         const auto claim = lease_.claim(expected.digest, work.stop);
         if (!lease_.find_blob(expected.digest)) {
@@ -67,8 +63,23 @@ layers::BlobForm LayerForms::fetch(const Layer& layer, const Work& work) {
             writer.commit(expected);
         }
     }
-    lease_.record_form(*layer.diff_id, form);
-    return form;
+    return {.blob = expected, .media_type = remote.blob.media_type, .codec_id = std::string(kPulled)};
+}
+
+// Which tar a blob holds is only its image's word until somebody has looked. The store is shared by images, so what it
+// remembers must be true for all of them.
+void LayerForms::record_pulled(const layers::BlobForm& form, const DiffId& diff_id, const Work& work) {
+    const auto blob = lease_.open_blob(form.blob);
+    const auto tar = layers::open_layer_blob(*blob);
+    util::Sha256 hash;
+    std::vector<std::byte> buffer(256U << 10);
+    while (const std::size_t n = tar->read(buffer)) {
+        if (work.stop.stop_requested()) throw Cancelled();
+        hash.update(std::span(buffer).first(n));
+    }
+    const DiffId found(hash.digest());
+    if (found != diff_id) throw CorruptData("the layer's tar", diff_id.text(), found.text());
+    lease_.record_form(diff_id, form);
 }
 
 layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
@@ -78,7 +89,7 @@ layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
     const std::string image = layer.remote ? layer.remote->image : "the store";
     return in_context(fmt::format("unpacking layer {} of {}", layer.diff_id->digest().brief(), image), [&] {
         // Before the claim: the blob of an uncompressed layer has the diff id as its digest, and fetch() claims that.
-        const layers::BlobForm form = known ? *known : fetch(layer, work);
+        const layers::BlobForm form = known ? *known : fetch(*layer.remote, work);
         const auto claim = lease_.claim(layer.diff_id->digest(), work.stop);
         if (const auto id = lease_.find_layer(*layer.diff_id)) return *id;
         layers::UnfinishedLayer unfinished = lease_.begin_layer();
@@ -88,6 +99,7 @@ layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
         if (result.diff_id != *layer.diff_id) {
             throw CorruptData("the layer's tar", layer.diff_id->text(), result.diff_id.text());
         }
+        if (!known) lease_.record_form(*layer.diff_id, form);
         return lease_.publish(std::move(unfinished), result.names.serialize(),
                               {.diff_id = result.diff_id, .tar_size = result.tar_size}, {});
     });
@@ -194,7 +206,11 @@ layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& 
     if (layer.diff_id) {
         // What came from a registry stays as it is, whatever codec we would take.
         if (const auto pulled = lease_.find_form(*layer.diff_id, kPulled)) return *pulled;
-        if (layer.remote) return fetch(layer, work);
+        if (layer.remote) {
+            const layers::BlobForm form = fetch(*layer.remote, work);
+            record_pulled(form, *layer.diff_id, work);
+            return form;
+        }
     }
     if (!layer.id && layer.diff_id) layer.id = lease_.find_layer(*layer.diff_id);
     if (!layer.id) throw lost(layer);

@@ -38,6 +38,10 @@ public:
     layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work,
                                  Recompress recompress = Recompress::no);
 
+    /// The very blob that an image's manifest names, verified against its descriptor. Nothing is remembered about which
+    /// layer it holds.
+    layers::BlobForm fetch(const RemoteLayer& remote, const Work& work);
+
     /// The merged names of a file system. Trees are made as well, since base images say their names only in their
     /// blobs.
     layers::ChainView view(const FileSystem& fs, const Work& work);
@@ -49,7 +53,7 @@ public:
     layers::Lease& lease() { return lease_; }
 
 private:
-    layers::BlobForm fetch(const Layer& layer, const Work& work);
+    void record_pulled(const layers::BlobForm& form, const DiffId& diff_id, const Work& work);
     layers::LayerId unpack(const Layer& layer, const Work& work);
     std::shared_ptr<const layers::NameIndex> names_locked(Layer& layer);
     layers::BlobForm form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work);
