@@ -39,6 +39,9 @@ public:
                 hide(path);
             } else {
                 put(path, *found);
+                // Names that a directory had which is no directory any more went with it, and its name may lead
+                // elsewhere.
+                if (found->entry->type != EntryType::directory) gone = path;
             }
         }
     }

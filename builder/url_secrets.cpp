@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 #include <algorithm>
+#include <cerrno>
 
 namespace imgbuild::builder {
 namespace {
@@ -17,18 +18,33 @@ bool is_control(char c) {
     return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
+// Other threads may read through the same open file, whose position is theirs as well.
+std::string read_from_start(int file, const std::string& id) {
+    std::string out(kMaxHeaderBytes + 1, '\0');
+    std::size_t size = 0;
+    while (size < out.size()) {
+        const ssize_t n = ::pread(file, out.data() + size, out.size() - size, static_cast<off_t>(size));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw IoError("read", "the secret " + id, errno);
+        if (n == 0) break;
+        size += static_cast<std::size_t>(n);
+    }
+    out.resize(size);
+    return out;
+}
+
 std::optional<std::string> text_of(const Confidants& confidants, const std::string& id) {
     const std::optional<util::Fd> file = confidants.secret(id);
     if (!file) return std::nullopt;
-    util::check(static_cast<int>(::lseek(file->get(), 0, SEEK_SET)), "rewind", "a secret");
-    std::string text = util::read_all(file->get(), kMaxHeaderBytes, "the secret " + id);
+    std::string text = read_from_start(file->get(), id);
     while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
-    if (!text.empty() && std::none_of(text.begin(), text.end(), is_control)) return text;
-    throw Error(
-        {.code = "source.bad-secret",
-         .message = fmt::format("the secret {} is empty or has control characters, so no header can hold it", id),
-         .hint = "give the value alone, on one line",
-         .where = {}});
+    if (!text.empty() && text.size() <= kMaxHeaderBytes && std::none_of(text.begin(), text.end(), is_control))
+        return text;
+    throw Error({.code = "source.bad-secret",
+                 .message = fmt::format(
+                     "the secret {} is empty, too long or has control characters, so no header can hold it", id),
+                 .hint = "give the value alone, on one line",
+                 .where = {}});
 }
 
 }  // namespace

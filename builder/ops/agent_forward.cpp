@@ -156,7 +156,12 @@ private:
             if (wanted[0].revents != 0) return;
             if ((wanted[1].revents & POLLIN) == 0) continue;
             util::Fd client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-            if (!client) continue;
+            if (!client) {
+                // Out of descriptors, say; asking again at once would not help.
+                constexpr int kMilliseconds = 50;
+                if (::poll(wanted, 1, kMilliseconds) > 0) return;
+                continue;
+            }
             remove_finished();
             try {
                 start(std::move(client));
@@ -174,17 +179,24 @@ private:
         Connection& connection = connections_.emplace_back();
         connection.client = std::move(client);
         connection.agent = std::move(*agent);
-        connection.thread = std::jthread([this, &connection] {
-            try {
-                serve(connection.client.get(), connection.agent.get());
-            } catch (const std::exception&) {
-                // As above.
-            }
-            ::shutdown(connection.client.get(), SHUT_RDWR);
-            ::shutdown(connection.agent.get(), SHUT_RDWR);
-            const std::lock_guard guard(mutex_);
-            connection.over = true;
-        });
+        try {
+            connection.thread = std::jthread([this, &connection] { carry(connection); });
+        } catch (...) {
+            connections_.pop_back();
+            throw;
+        }
+    }
+
+    void carry(Connection& connection) {
+        try {
+            serve(connection.client.get(), connection.agent.get());
+        } catch (const std::exception&) {
+            // As above.
+        }
+        ::shutdown(connection.client.get(), SHUT_RDWR);
+        ::shutdown(connection.agent.get(), SHUT_RDWR);
+        const std::lock_guard guard(mutex_);
+        connection.over = true;
     }
 
     void remove_finished() {

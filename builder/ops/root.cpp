@@ -52,6 +52,13 @@ void add_parents(const std::string& path, const layers::ChainView& view, layers:
     if (parent.empty() || writer.find(parent) != nullptr) return;
     Entry entry{.path = parent, .type = EntryType::directory, .mode = layers::kImplicitMode};
     if (const auto found = view.find(parent)) {
+        if (found->entry->type != EntryType::directory) {
+            throw UsageError({.code = "usage.bad-mount-target",
+                              .message = fmt::format("cannot mount at {}: {} is no directory", util::quote("/" + path),
+                                                     util::quote("/" + parent)),
+                              .hint = {},
+                              .where = {}});
+        }
         entry = *found->entry;
         entry.path = parent;
         entry.opaque = false;

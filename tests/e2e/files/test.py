@@ -145,7 +145,7 @@ def test_add_url_secrets(ws):
         ws.build(context, "--no-cache", *token, *header, env={"TOKEN": "canary-5511"})
         values = [value for _, value in web.asked if value]
         equal(values, ["Bearer canary-5511"] * 2 + ["Basic canary-5512"] * 2, "who we said we are")
-        equal([value for _, value in other.asked], [None, None], "what another host is told")
+        equal({value for _, value in other.asked}, {None}, "what another host is told")
     expect(ws.run("grep", "-r", "canary-551", ws.root, code=None).code == 1, "the secret is in the store")
 
 

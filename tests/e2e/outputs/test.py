@@ -185,6 +185,18 @@ RUN rm /f/in && ln /a/2 /a/link
     equal(squashed.layer_count(), plain.layer_count() - 2, "layers")
 
 
+def test_squash_follows_no_link(ws):
+    """What a directory had, that became a link, goes with it, and nothing where the link leads."""
+    context = ws.context({"Buildfile": """\
+FROM busybox
+RUN mkdir -p /var/www && echo one > /var/www/index && mkdir /plain && echo one > /plain/index
+RUN mv /var/www /srv && ln -s /srv /var/www && rm -r /plain && echo file > /plain
+"""})
+    plain, squashed = ws.build_image(context), ws.build_image(context, "--squash")
+    expect("srv/index" in squashed.tree(), sorted(squashed.tree()))
+    trees.require_same(plain.tree(), squashed.tree(), "--squash")
+
+
 def test_export_files(ws):
     """`export` writes the files of an image in the store as `build -o` does."""
     ws.build(context_of(ws), "-t", "app:1")

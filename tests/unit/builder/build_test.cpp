@@ -203,8 +203,8 @@ TEST_CASE_METHOD(Machine, "a COPY --link is found again on any base, with one ti
 }
 
 TEST_CASE_METHOD(Machine, "a COPY --link does not follow links of the base") {
-    context.link("usr/lib", "lib64");
     context.make_directory("usr/lib64");
+    context.link("usr/lib", "lib64");
     context.write("a", "text");
     const Digest id = build("FROM scratch\nCOPY usr /usr\nCOPY --link a /usr/lib/\n");
     CHECK(names(id, 1).find("usr/lib")->type == layers::EntryType::directory);
