@@ -117,6 +117,16 @@ private:
                                             hello.protocol, worker::kProtocol));
         }
         channel_.send(worker::encode(worker::FromHost(request_)), descriptors_);
+        greeted_ = true;
+    }
+
+    // A worker that has ended listens no more, while its last word may still wait to be read.
+    void tell(const worker::FromHost& message, std::span<const int> descriptors) {
+        try {
+            channel_.send(worker::encode(message), descriptors);
+        } catch (const IoError&) {
+            // Not swallowed: without a last word the end of file tells the same.
+        }
     }
 
     void report(const worker::WireEvent& wire) const {
@@ -137,7 +147,7 @@ private:
         out.number = ask.number;
         out.has_descriptor = static_cast<bool>(value);
         const int fd = value.get();
-        channel_.send(worker::encode(worker::FromHost(out)), std::span(&fd, value ? 1 : 0));
+        tell(out, std::span(&fd, value ? 1 : 0));
     }
 
     util::Fd reply(const worker::SecretQuestion& question, worker::Answer& out) const {
@@ -173,8 +183,13 @@ private:
                 throw Cancelled();
             }
             if ((wait[1].revents & POLLIN) != 0) {
+                if (!greeted_) {
+                    // It has not been asked for anything yet.
+                    process_.kill();
+                    throw Cancelled();
+                }
                 deadline_ = steady_clock::now() + options_.grace;
-                channel_.send(worker::encode(worker::FromHost(worker::Cancel{})));
+                tell(worker::Cancel{}, {});
             }
             if (wait[0].revents != 0) return;
         }
@@ -215,6 +230,7 @@ private:
     std::optional<worker::Result> result_;
     std::optional<worker::Failure> failure_;
     /// Set once the worker was asked to stop.
+    bool greeted_ = false;
     std::optional<steady_clock::time_point> deadline_;
 };
 

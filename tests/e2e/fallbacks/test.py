@@ -3,6 +3,7 @@ import os
 import pathlib
 
 import machine
+import plain_user
 import workspace
 from expect import contains, equal, expect, lacks
 
@@ -154,7 +155,8 @@ def test_doctor_for_a_user_without_ids(ws):
     home = ws.path / "nobody-home"
     home.mkdir(mode=0o777)
     home.chmod(0o777)
-    user = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", workspace.binary())
+    user = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups",
+            plain_user.for_everybody(workspace.binary()))
     env = {"HOME": home, "IMGBUILD_ROOT": home / "store"}
     report = ws.run(*user, "doctor", code=12, env=env)
     contains(report.out, "imgbuild cannot build here yet.")

@@ -82,6 +82,14 @@ def reachable(program):
     return _executable_for(name(), program) if name() else program
 
 
+@functools.cache
+def for_everybody(program):
+    """A copy of the program that any user may execute, wherever the checkout lies."""
+    copy = shutil.copy(program, _place())
+    os.chmod(copy, 0o755)
+    return copy
+
+
 def readable(directory):
     """The same for a directory: itself, or a copy with everything in it."""
     return _readable_for(name(), directory) if name() else directory

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+import plain_user
 import workspace
 from expect import Failure, expect
 
@@ -21,7 +22,7 @@ class Worker:
         with theirs:
             fd = theirs.fileno()
             self.process = subprocess.Popen(
-                [workspace.binary(), "worker", "--fd", str(fd)], pass_fds=[fd], stdin=subprocess.DEVNULL,
+                [plain_user.for_everybody(workspace.binary()) if user else workspace.binary(), "worker", "--fd", str(fd)], pass_fds=[fd], stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ws.environment(**environment), cwd=ws.path,
                 start_new_session=True, user=user, group="nogroup" if user else None,
                 extra_groups=[] if user else None)

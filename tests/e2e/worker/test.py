@@ -49,7 +49,7 @@ def test_failing_step(ws):
     with Worker(ws) as host:
         host.request(build_task(ws, context))
         error = host.error("build.step-failed")
-    equal((error["kind"], error["exit_code"], error["log_tail"]), ("step-failed", 7, "before\n"), "the error")
+    equal((error["kind"], error["exit_code"], error["log_tail"]), ("step-failed", 7, "before"), "the error")
     equal(error["where"]["span"]["line"], 2, "its line")
     equal(error["where"]["file"], {"name": "Buildfile", "text": None}, "its file, which the host has")
     expect(os.path.isfile(error["log_path"]), "its log is not there")
