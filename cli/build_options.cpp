@@ -86,6 +86,10 @@ void take_stream(const BuildOptions& options, AppContext& context, builder::Buil
         throw usage("usage.no-context", "standard input cannot be the context and the build file at once",
                     "name one of them");
     }
+    if (!options.ignore_file.empty()) {
+        throw usage("usage.bad-request", "--ignorefile is for a context that is a directory",
+                    "a tar is taken as it is: leave out of it what the build is not to see");
+    }
     StreamContext stream = read_stream_context(options.context, context);
     request.context_archive = stream.context;
     if (stream.file && !options.file.empty()) {

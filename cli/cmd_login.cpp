@@ -12,11 +12,13 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <stop_token>
 
 namespace imgbuild::cli {
 namespace {
@@ -45,7 +47,19 @@ std::string domain_of(const std::string& text) {
     return key;
 }
 
-std::string read_line(bool echo) {
+// A person may take long, or give up.
+void wait_for_input(const std::stop_token& stop) {
+    constexpr int kMilliseconds = 100;
+    for (;;) {
+        if (stop.stop_requested()) throw Cancelled();
+        pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+        const int ready = ::poll(&input, 1, kMilliseconds);
+        if (ready < 0 && errno != EINTR) throw IoError("wait for", "standard input", errno);
+        if (ready > 0) return;
+    }
+}
+
+std::string read_line(bool echo, const std::stop_token& stop) {
     termios before{};
     const bool terminal = ::tcgetattr(STDIN_FILENO, &before) == 0;
     termios silent = before;
@@ -57,6 +71,7 @@ std::string read_line(bool echo) {
     std::string out;
     char c = 0;
     for (;;) {
+        wait_for_input(stop);
         const ssize_t n = ::read(STDIN_FILENO, &c, 1);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0 || c == '\n') return out;
@@ -65,18 +80,18 @@ std::string read_line(bool echo) {
     }
 }
 
-std::string ask(const char* question, bool echo) {
+std::string ask(const char* question, bool echo, const std::stop_token& stop) {
     if (::isatty(STDIN_FILENO) == 0) {
         throw usage("standard input is no terminal that could be asked", "give -u USER and --password-stdin");
     }
     util::write_all(STDERR_FILENO, question, "standard error");
-    std::string answer = read_line(echo);
+    std::string answer = read_line(echo, stop);
     if (!echo) util::write_all(STDERR_FILENO, "\n", "standard error");
     return answer;
 }
 
-std::string read_password(const Options& options) {
-    if (!options.password_stdin) return ask("Password: ", false);
+std::string read_password(const Options& options, const std::stop_token& stop) {
+    if (!options.password_stdin) return ask("Password: ", false, stop);
     util::FdSource input(STDIN_FILENO, "standard input");
     std::string out = util::read_all(input, kLongestSecret, "the password on standard input");
     // What `echo` adds.
@@ -85,15 +100,15 @@ std::string read_password(const Options& options) {
     return out;
 }
 
-registry::Credentials read_credentials(const Options& options) {
+registry::Credentials read_credentials(const Options& options, const std::stop_token& stop) {
     registry::Credentials out;
     out.found_in = "what was typed";
     out.username = options.user;
     if (out.username.empty()) {
         if (options.password_stdin) throw usage("--password-stdin needs -u USER", "");
-        out.username = ask("User: ", true);
+        out.username = ask("User: ", true, stop);
     }
-    out.password = read_password(options);
+    out.password = read_password(options, stop);
     if (out.username.empty()) throw usage("the user's name is empty", "");
     // The first colon ends the name where both are sent.
     if (out.username.contains(':')) throw usage("a user's name cannot have a colon", "");
@@ -107,7 +122,7 @@ int run_login(const Options& options, AppContext& context) {
                     "echo \"$PASSWORD\" | imgbuild login -u USER --password-stdin REGISTRY");
     }
     const std::string domain = domain_of(options.registry);
-    const registry::Credentials credentials = read_credentials(options);
+    const registry::Credentials credentials = read_credentials(options, context.stop());
     context.registry_with(credentials).check_access(domain, context.stop());
     const std::string place =
         registry::remember_login(context.credentials().file_to_change(), domain, credentials, context.stop());
@@ -140,8 +155,10 @@ void add_login(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->add_option("-p,--password", options->password_on_command_line, "Refused: use --password-stdin")
         ->type_name("…")
         ->take_last();
-    command->callback(
-        [options, &context, &chosen] { chosen = [options, &context] { return run_login(*options, context); }; });
+    command->callback([options, &context, &chosen] {
+        context.uses_store = false;
+        chosen = [options, &context] { return run_login(*options, context); };
+    });
 }
 
 void add_logout(CLI::App& app, AppContext& context, Chosen& chosen) {
@@ -149,8 +166,10 @@ void add_logout(CLI::App& app, AppContext& context, Chosen& chosen) {
     CLI::App* command = app.add_subcommand("logout", "Forget the credentials for a registry");
     command->footer("Example:\n  imgbuild logout ghcr.io");
     command->add_option("registry", options->registry, "Host, and port if it has one")->type_name("REGISTRY");
-    command->callback(
-        [options, &context, &chosen] { chosen = [options, &context] { return run_logout(*options, context); }; });
+    command->callback([options, &context, &chosen] {
+        context.uses_store = false;
+        chosen = [options, &context] { return run_logout(*options, context); };
+    });
 }
 
 }  // namespace imgbuild::cli

@@ -112,6 +112,10 @@ std::vector<Reference> parse_names(const std::string& text) {
             throw bad_output("name=* takes the name from the image's base, which is not supported", "name the image");
         }
         out.push_back(Reference::parse(name));
+        if (out.back().digest()) {
+            throw bad_output(fmt::format("the name {} has a digest, which only the build can know", util::quote(name)),
+                             "give a tag only");
+        }
     }
     return out;
 }

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace imgbuild::cli {
 namespace {
@@ -61,7 +62,9 @@ Fields parse_fields(const std::string& text) {
 }
 
 // The bytes on the stack, from where a core or /proc would have them.
-void wipe_variable(const std::string& name, char* value) {
+void wipe_variable(const std::string& name) {
+    char* value = ::getenv(name.c_str());
+    if (value == nullptr) return;
     ::explicit_bzero(value, std::strlen(value));
     ::unsetenv(name.c_str());
 }
@@ -69,9 +72,7 @@ void wipe_variable(const std::string& name, char* value) {
 std::optional<util::Fd> from_variable(const std::string& name) {
     char* value = ::getenv(name.c_str());
     if (value == nullptr) return std::nullopt;
-    util::Fd out = builder::secret_from_text(value);
-    wipe_variable(name, value);
-    return out;
+    return builder::secret_from_text(value);
 }
 
 Error unreadable(const Fields& fields, const std::string& why) {
@@ -89,12 +90,15 @@ util::Fd from_file(const Fields& fields, const std::string& path) {
     }
 }
 
-util::Fd read_secret(const Fields& fields) {
+util::Fd read_secret(const Fields& fields, std::set<std::string>& variables) {
     if (!fields.source.empty()) return from_file(fields, fields.source);
     const bool may_be_file = fields.type != "env" && fields.variable.empty();
     if (fields.type != "file") {
         const std::string& name = fields.variable.empty() ? fields.id : fields.variable;
-        if (auto value = from_variable(name)) return std::move(*value);
+        if (auto value = from_variable(name)) {
+            variables.insert(name);
+            return std::move(*value);
+        }
         if (!may_be_file) throw unreadable(fields, fmt::format("the variable {} is not set", util::quote(name)));
     }
     return from_file(fields, fields.id);
@@ -104,13 +108,16 @@ util::Fd read_secret(const Fields& fields) {
 
 std::function<std::optional<util::Fd>(const std::string& id)> read_secrets(const std::vector<std::string>& options) {
     const auto known = std::make_shared<std::map<std::string, util::Fd>>();
+    // Wiped at the end, since one variable may be several secrets.
+    std::set<std::string> variables;
     for (const std::string& text : options) {
         const Fields fields = parse_fields(text);
         if (known->contains(fields.id)) {
             throw bad_secret(fmt::format("the id {} is given twice", util::quote(fields.id)));
         }
-        known->emplace(fields.id, read_secret(fields));
+        known->emplace(fields.id, read_secret(fields, variables));
     }
+    for (const std::string& name : variables) wipe_variable(name);
     return [known](const std::string& id) -> std::optional<util::Fd> {
         const auto at = known->find(id);
         if (at == known->end()) return std::nullopt;
