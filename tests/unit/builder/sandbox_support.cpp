@@ -91,8 +91,12 @@ StepSpec Workspace::shell(std::string script) const {
 }
 
 Outcome run(const StepSpec& step) {
+    return run(step, shared_sandbox());
+}
+
+Outcome run(const StepSpec& step, Sandbox& sandbox) {
     Collected output;
-    const StepResult result = shared_sandbox().run(step, output, {});
+    const StepResult result = sandbox.run(step, output, {});
     return {result, output.out, output.err};
 }
 

@@ -52,6 +52,7 @@ NamespaceSandbox& shared_sandbox();
 
 /// Runs a step to its end.
 Outcome run(const StepSpec& step);
+Outcome run(const StepSpec& step, Sandbox& sandbox);
 
 /// Writes a file with all its directories.
 void write_file(const std::string& path, std::string_view text, unsigned mode = 0644);
