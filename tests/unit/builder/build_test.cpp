@@ -8,6 +8,7 @@
 #include "tests/unit/builder/builder_support.hpp"
 
 #include <fcntl.h>
+#include <algorithm>
 #include <atomic>
 
 using namespace imgbuild;
@@ -197,7 +198,10 @@ TEST_CASE_METHOD(Machine, "a COPY --link is found again on any base, with one ti
     context.write("a", "text");
     const Digest first = build("FROM scratch\nRUN [\"touch\", \"x\"]\nCOPY --link a /b/\n");
     const Digest other = build("FROM scratch\nWORKDIR /b\nRUN [\"touch\", \"y\"]\nCOPY --link a /b/\n");
-    CHECK(recorder->endings() == Strings{"cached COPY --link a /b/", "done WORKDIR /b", "done RUN [\"touch\", \"y\"]"});
+    // They run side by side.
+    Strings endings = recorder->endings();
+    std::sort(endings.begin(), endings.end());
+    CHECK(endings == Strings{"cached COPY --link a /b/", "done RUN [\"touch\", \"y\"]", "done WORKDIR /b"});
     CHECK(image(first).diff_ids.at(1) == image(other).diff_ids.at(2));
     CHECK((time_of(first, 1, "b/a") - kEarliestLayerTime) / kLayerTimeStep == 1);
 }
