@@ -55,6 +55,20 @@ class Image:
                         return tar.extractfile(member).read()
         raise Failure(f"no layer has the file {path!r}")
 
+    def mentions(self, text):
+        """Whether the config or any layer, unpacked, has these words."""
+        wanted, overlap = text.encode(), len(text.encode()) - 1
+        if text in json.dumps(self.config, ensure_ascii=False):
+            return True
+        for layer in self._layers:
+            layer.seek(0)
+            end = b""
+            for part in iter(lambda: layer.read(1 << 20), b""):
+                if wanted in end + part:
+                    return True
+                end = (end + part)[-overlap:]
+        return False
+
 
 class _Directory:
     def __init__(self, path):

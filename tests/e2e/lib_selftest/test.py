@@ -102,6 +102,14 @@ def test_busybox_layout(_):
     equal(busybox.layer(), busybox.layer(), "two makings")
 
 
+def test_mentions(ws):
+    """Words are found in the config and in any layer, also where two readings of it meet, and nowhere else."""
+    layout, seam = ws.path / "layout", b"x" * ((1 << 20) - 512 - 3) + b"needle"
+    busybox.write_layout(layout, {"Labels": {"a": "label"}}, [tar_of(file("a", seam)).getvalue()])
+    image = oci.load(layout)
+    equal([image.mentions(word) for word in ("needle", "label", "elsewhere")], [True, True, False], "what is found")
+
+
 def test_corruption_is_seen(ws):
     """A blob with one changed byte is refused by the reader."""
     layout = ws.path / "layout"
