@@ -3,7 +3,7 @@
 #
 #   tools/ci.sh            the gate (tools/test.sh) only
 #   tools/ci.sh --full     and: thread sanitizer, clang, clang-tidy, a minute of each fuzz target, the installed
-#                          program, a kill loop, the benchmark
+#                          program, three real projects, a kill loop, the benchmark
 #
 # FUZZ_SECONDS (60) and KILL_ROUNDS (50) shorten or lengthen their parts.
 set -euo pipefail
@@ -58,6 +58,7 @@ part "clang-tidy";                            run_clang_tidy
 part "fuzz targets";                          run_fuzz_targets
 part "the installed program";                 run_installed
 part "embedded, with the thread sanitizer";   IMGBUILD=build/release/cli/imgbuild IMGBUILD_REQUIRE_SANDBOX=1 tests/e2e/run embed_tsan
+part "three real projects";                   IMGBUILD=build/release/cli/imgbuild IMGBUILD_REQUIRE_SANDBOX=1 tests/e2e/run realprojects
 part "kill loop";                             tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "kill loop as a plain user";             IMGBUILD_E2E_USER=imgbuild-e2e tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "benchmark";                             tests/bench/run --imgbuild build/release/cli/imgbuild

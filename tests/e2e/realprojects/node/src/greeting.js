@@ -1,0 +1,6 @@
+/** The words for whoever asks. */
+function greeting(name) {
+  return `Hello ${name}!`;
+}
+
+module.exports = { greeting };
