@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import sys
 
 import workspace
@@ -60,20 +61,25 @@ NOT_THE_SAME_TWICE = ()
 
 
 def digests_of(runner, folder):
-    """The archives' digests: cold, again from another checkout, and cold in another store from a third one."""
+    """The archives' digests: cold, again from another checkout, and in a store that other cases fill from a third one."""
     case, expected = (json.loads((folder / name).read_text()) for name in ("case.json", "expect.json"))
     if not expected["ok"] or expected.get("volatile_content") or folder.name in NOT_THE_SAME_TWICE:
         return None
     work = pathlib.Path(runner.args.work) / f"{folder.parent.name}-{folder.name}"
     found = []
-    for tag, store in (("cold", "one"), ("warm/in/another/place", "one"), ("elsewhere", "two")):
-        (work / store).mkdir(parents=True, exist_ok=True)
-        code, _, _, err, out = runner.build(str(work), tag, (folder / "Dockerfile").read_bytes(), case, case["context"],
-                                            str(work / store))
-        if code != 0:
-            return None  # test_builds counts it
-        found.append(hashlib.sha256(pathlib.Path(out).read_bytes()).hexdigest())
-    return found
+    try:
+        for tag, store in (("cold", work / "store"), ("warm/in/another/place", work / "store"),
+                           ("elsewhere", work.parent / "common-store")):
+            store.mkdir(parents=True, exist_ok=True)
+            code, _, _, err, out = runner.build(str(work), tag, (folder / "Dockerfile").read_bytes(), case, case["context"],
+                                                str(store))
+            if code != 0:
+                return None  # test_builds counts it
+            found.append(hashlib.sha256(pathlib.Path(out).read_bytes()).hexdigest())
+        return found
+    finally:
+        # Hundreds of stores at once would take minutes to delete.
+        shutil.rmtree(work)
 
 
 def test_digests(ws):
