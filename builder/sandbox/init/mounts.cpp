@@ -173,6 +173,8 @@ void carry_out(State& state, const op::AttachRoot<Viewed>&) {
 void carry_out(State& state, const op::MountFileSystem<Viewed>& operation) {
     const char* path = operation.target.data;
     const int context = check(state, fsopen(operation.type.data), "open file system", operation.type.data);
+    // What `df` and `mount` call it.
+    configure(state, context, "source", operation.type.data);
     operation.options.each([&](wire::Text option) { configure_option(state, context, option); });
     char verb[48];
     std::snprintf(verb, sizeof(verb), "mount %s on", operation.type.data);

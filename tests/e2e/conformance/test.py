@@ -1,7 +1,4 @@
-"""The peers' own test suites, as far as they lie beside the checkout (../shared/conformance).
-
-The counts are printed; floor.json holds what was reached, and only falling below it fails. Raise it with every gain.
-"""
+"""The peers' own test suites, as root."""
 import argparse
 import concurrent.futures
 import hashlib
@@ -11,49 +8,19 @@ import pathlib
 import shutil
 import sys
 
+import peers
 import workspace
-from expect import NoData, expect
-
-DATA = pathlib.Path(os.environ.get("IMGBUILD_CONFORMANCE", workspace.TOP.parent / "shared" / "conformance"))
-FLOOR = pathlib.Path(__file__).with_name("floor.json")
-BUILD_TOPICS = ("07-build", "08-build-buildah")
-TABLE_TOPICS = ("01-dockerfile-parse", "02-words", "03-instructions", "04-ignore", "05-reference", "06-platform",
-                "09-realworld", "11-lint")
-
-
-def run_suite(ws, program, topics, *arguments):
-    """{topic: (passed, total)}; prints the runner's own table."""
-    runner = DATA / "runner" / program
-    if not runner.is_file():
-        raise NoData(f"there is no {runner}")
-    counts = {}
-    for topic in topics:
-        report = ws.path / f"{topic}.json"
-        done = ws.run("python3", "-B", runner, "--imgbuild", workspace.binary(), "--data", DATA, "--topic", topic, "--json",
-                      report, *arguments, timeout=1100)
-        print(done.out, end="", flush=True)
-        sets = json.loads(report.read_text())["sets"].values()
-        counts[topic] = (sum(entry["passed"] for entry in sets), sum(entry["total"] for entry in sets))
-    return counts
-
-
-def require_floor(counts):
-    floor = json.loads(FLOOR.read_text())
-    for topic, (passed, total) in counts.items():
-        print(f"       {topic}: {passed} of {total} (floor {floor[topic]})", flush=True)
-    below = {topic: passed for topic, (passed, _) in counts.items() if passed < floor[topic]}
-    expect(not below, f"below the floor: {below}; tests/e2e/conformance/floor.json says {floor}")
+from expect import expect
 
 
 def test_tables(ws):
     """Parsing, words, instructions, ignore rules, names, real files and checks: not fewer cases pass than before."""
-    require_floor(run_suite(ws, "tables.py", TABLE_TOPICS))
+    peers.require_floor(peers.run_suite(ws, "tables.py", peers.TABLE_TOPICS))
 
 
 def test_builds(ws):
     """Builds recorded from BuildKit: not fewer cases pass than before."""
-    require_floor(run_suite(ws, "builds.py", BUILD_TOPICS, "--jobs", "2", "--timeout", "60", "--base-cache",
-                            workspace.CACHE / "conformance-base"))
+    peers.require_floor(peers.run_builds(ws))
 
 
 # What a step of these writes is different each time, whoever builds: the time of day, numbers of processes.
@@ -84,17 +51,16 @@ def digests_of(runner, folder):
 
 def test_digests(ws):
     """Every build case has one digest: cold, warm, from other checkouts with other times, in another store."""
-    if not (DATA / "runner").is_dir():
-        raise NoData(f"there is no {DATA / 'runner'}")
-    sys.path.insert(0, str(DATA / "runner"))
+    data = peers.require_data()
+    sys.path.insert(0, str(data / "runner"))
     import builds
     import fixtures
-    base = fixtures.make_base(str(DATA), str(workspace.CACHE / "conformance-base"))
+    base = fixtures.make_base(str(data), str(workspace.CACHE / "conformance-base"))
     args = argparse.Namespace(imgbuild=workspace.binary(), work=str(ws.path / "digests"), env=[], root="case", no_net=False,
                               timeout=120)
     os.makedirs(args.work)
     runner = builds.Runner(args, base)
-    folders = [folder for topic in BUILD_TOPICS for folder in sorted((DATA / topic).glob("*/*")) if (folder / "case.json").exists()]
+    folders = [folder for topic in peers.BUILD_TOPICS for folder in sorted((data / topic).glob("*/*")) if (folder / "case.json").exists()]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         results = dict(zip([f"{folder.parent.name}/{folder.name}" for folder in folders],
                            pool.map(lambda folder: digests_of(runner, folder), folders)))
