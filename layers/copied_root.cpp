@@ -262,21 +262,31 @@ private:
         return name.starts_with("user.overlay.") && !name.starts_with("user.overlay.overlay.");
     }
 
-    void hold_marks_in(const std::string& path) {
-        check_stop(stop_);
-        struct stat status {};
-        util::check(::fstatat(upper_.fd(), path.c_str(), &status, AT_SYMLINK_NOFOLLOW), "look at", path);
-        if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return;
-        const util::Fd fd = upper_.open_file(path, O_RDONLY | O_NONBLOCK, util::Follow::no);
+    // Steps make directories as deep as they like, so no descriptor and no call stays open on the way down.
+    void hold_marks_in(const std::string& top) {
+        std::vector<std::string> todo = {top};
+        while (!todo.empty()) {
+            check_stop(stop_);
+            const std::string path = std::move(todo.back());
+            todo.pop_back();
+            struct stat status {};
+            util::check(::fstatat(upper_.fd(), path.c_str(), &status, AT_SYMLINK_NOFOLLOW), "look at", path);
+            if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) continue;
+            const util::Fd fd = upper_.open_file(path, O_RDONLY | O_NONBLOCK, util::Follow::no);
+            hold_marks_of(fd, path);
+            if (!S_ISDIR(status.st_mode)) continue;
+            for (const util::DirEntry& child : util::list_directory(fd.get(), path)) {
+                todo.push_back(join_path(path, child.name));
+            }
+        }
+    }
+
+    static void hold_marks_of(const util::Fd& fd, const std::string& path) {
         for (const auto& [name, value] : util::read_xattrs(fd.get(), path)) {
             if (!is_like_a_mark(name)) continue;
             util::check(::fsetxattr(fd.get(), stored_name(name).c_str(), value.data(), value.size(), 0),
                         "set an extended attribute of", path);
             util::check(::fremovexattr(fd.get(), name.c_str()), "remove an extended attribute of", path);
-        }
-        if (!S_ISDIR(status.st_mode)) return;
-        for (const util::DirEntry& child : util::list_directory(fd.get(), path)) {
-            hold_marks_in(join_path(path, child.name));
         }
     }
 
