@@ -4,6 +4,7 @@
 
 #include "util/defer.hpp"
 #include "util/fd.hpp"
+#include "util/text.hpp"
 
 #include <fmt/format.h>
 
@@ -27,7 +28,7 @@ Error failed(std::string message, std::string hint) {
     return Error({.code = "source.git", .message = std::move(message), .hint = std::move(hint), .where = {}});
 }
 
-std::vector<std::string> environment_for(const GitCommand& command) {
+std::vector<std::string> small_environment() {
     std::vector<std::string> out = {"GIT_NO_LAZY_FETCH=1",
                                     "GIT_OPTIONAL_LOCKS=0",
                                     "GIT_TERMINAL_PROMPT=0",
@@ -38,12 +39,6 @@ std::vector<std::string> environment_for(const GitCommand& command) {
     for (const char* name : {"PATH", "HOME", "XDG_CONFIG_HOME", "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy",
                              "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}) {
         if (const char* value = ::getenv(name)) out.push_back(fmt::format("{}={}", name, value));
-    }
-    if (command.agent) out.push_back("SSH_AUTH_SOCK=" + *command.agent);
-    out.push_back(fmt::format("GIT_CONFIG_COUNT={}", command.settings.size()));
-    for (std::size_t i = 0; i < command.settings.size(); ++i) {
-        out.push_back(fmt::format("GIT_CONFIG_KEY_{}={}", i, command.settings[i].first));
-        out.push_back(fmt::format("GIT_CONFIG_VALUE_{}={}", i, command.settings[i].second));
     }
     return out;
 }
@@ -61,7 +56,7 @@ pid_t start(const GitCommand& command, int output, int complaint) {
         "git",       "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",     "-c",
         "gc.auto=0", "-c", "maintenance.auto=false",   "-c", "advice.detachedHead=false"};
     arguments.insert(arguments.end(), command.arguments.begin(), command.arguments.end());
-    std::vector<std::string> environment = environment_for(command);
+    std::vector<std::string> environment = small_environment();
 
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -145,6 +140,19 @@ GitOutcome run_git(const GitCommand& command, std::stop_token stop) {
     out.exit_code = wait_for(pid);
     if (stop.stop_requested()) throw Cancelled();
     return out;
+}
+
+// "committer Name <mail> 1700000000 +0100", in the lines before the first empty one.
+std::optional<std::int64_t> committer_time(std::string_view commit) {
+    for (const std::string_view line : util::split(commit, '\n')) {
+        if (line.empty()) break;
+        if (!line.starts_with("committer ")) continue;
+        const auto words = util::split(line, ' ');
+        if (words.size() < 3) break;
+        const auto number = util::parse_number(words[words.size() - 2]);
+        if (number && *number < (1ULL << 40)) return static_cast<std::int64_t>(*number);
+    }
+    return std::nullopt;
 }
 
 }  // namespace imgbuild::builder

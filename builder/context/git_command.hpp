@@ -1,13 +1,13 @@
 // Running git: the only program of the host that a build asks.
 //
-// A repository is foreign: git runs with no hooks, no prompts, no local protocols, and a small environment. Secrets are
-// in its environment and never in its arguments, which everybody on the machine can read.
+// A repository is foreign: git runs with no hooks, no prompts, no local protocols, and a small environment.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <stop_token>
 #include <string>
-#include <utility>
+#include <string_view>
 #include <vector>
 
 namespace imgbuild::builder {
@@ -15,10 +15,6 @@ namespace imgbuild::builder {
 struct GitCommand {
     /// Behind "git"; foreign text stands behind "--" or is known to be harmless.
     std::vector<std::string> arguments;
-    /// Settings for this run alone, name and value: they may be secret.
-    std::vector<std::pair<std::string, std::string>> settings = {};
-    /// Path of an ssh agent's socket.
-    std::optional<std::string> agent = {};
 };
 
 struct GitOutcome {
@@ -31,5 +27,8 @@ struct GitOutcome {
 
 /// Waits for it. Throws Error ("source.git") if it cannot be started, Cancelled (git and its children are gone then).
 GitOutcome run_git(const GitCommand& command, std::stop_token stop);
+
+/// Seconds since 1970 of the committer in what `git cat-file commit` says. Nothing if it says none.
+std::optional<std::int64_t> committer_time(std::string_view commit);
 
 }  // namespace imgbuild::builder

@@ -3,7 +3,6 @@
 #include <imgbuild/error.hpp>
 
 #include "builder/context/git_command.hpp"
-#include "builder/context/git_tree.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
