@@ -53,7 +53,8 @@ std::vector<StepInfo> number_steps(const Graph& graph, const std::vector<bool>& 
 
 }  // namespace
 
-NodeRunner::NodeRunner(RunnerContext context, NodeId target) : context_(std::move(context)) {
+NodeRunner::NodeRunner(RunnerContext context, NodeId target)
+    : context_(std::move(context)), scaffolds_(context_.forms.lease()) {
     infos_ = number_steps(context_.graph, needed_for(context_.graph, target));
     results_.resize(context_.graph.size());
     for (const StepInfo& info : infos_) steps_ = std::max(steps_, info.number);
@@ -193,6 +194,7 @@ OpContext NodeRunner::op_context(NodeId id) const {
     const StepInfo& info = infos_.at(id);
     return {.forms = context_.forms,
             .store = context_.store,
+            .scaffolds = scaffolds_,
             .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
             .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
             .threads = context_.threads,

@@ -9,6 +9,7 @@
 #include "builder/graph.hpp"
 #include "builder/images.hpp"
 #include "builder/ops/file_op.hpp"
+#include "builder/ops/scaffold.hpp"
 #include "builder/ops/step_mounts.hpp"
 #include "builder/sandbox/sandbox.hpp"
 
@@ -77,6 +78,8 @@ private:
     OpContext op_context(NodeId id) const;
 
     RunnerContext context_;
+    /// Of all steps.
+    mutable Scaffolds scaffolds_;
     std::vector<StepInfo> infos_;
     std::vector<Result> results_;
     std::size_t steps_ = 0;

@@ -39,8 +39,10 @@ sandbox::StepResult run_image(const layers::ImageRecord& record, const std::vect
     sandbox::StepSpec spec = step_spec(exec, view, image.time);
     const layers::UnfinishedLayer scratch = lease.begin_layer();
     const std::unique_ptr<sandbox::Sandbox> sandbox = services.make_sandbox(scratch.tree());
-    const auto root = make_snapshotter(sandbox->root_form())
-                          ->prepare({.fs = image.fs, .view = view, .forms = forms, .work = work}, spec);
+    Scaffolds scaffolds(forms.lease());
+    const auto root =
+        make_snapshotter(sandbox->root_form())
+            ->prepare({.fs = image.fs, .view = view, .forms = forms, .scaffolds = scaffolds, .work = work}, spec);
     return sandbox->run(spec, output, work.stop);
 }
 

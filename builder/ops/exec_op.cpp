@@ -100,8 +100,10 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, const MountSo
         log.output(sandbox::Stream::err, "imgbuild: " + line + "\n");
     });
     mounts.add_to(spec);
-    const auto root = make_snapshotter(sandbox.root_form())
-                          ->prepare({.fs = base, .view = view, .forms = context.forms, .work = work}, spec);
+    const auto root =
+        make_snapshotter(sandbox.root_form())
+            ->prepare({.fs = base, .view = view, .forms = context.forms, .scaffolds = context.scaffolds, .work = work},
+                      spec);
     const sandbox::StepResult result = sandbox.run(spec, log, work.stop);
     if (!result.succeeded()) {
         throw StepFailed(

@@ -42,9 +42,12 @@ struct LayerResult {
     std::string reason;
 };
 
+class Scaffolds;  // builder/ops/scaffold.hpp
+
 struct OpContext {
     LayerForms& forms;
     layers::Store& store;
+    Scaffolds& scaffolds;
     KeyContext keys;
     CacheUse cache = CacheUse::read_and_write;
     unsigned threads = 1;

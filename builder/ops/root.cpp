@@ -24,68 +24,6 @@ using layers::EntryType;
 // The kernel stops at 500; the patch and the scaffold need a place too.
 constexpr std::size_t kMaxLowers = 490;
 
-struct MissingPoint {
-    std::string path;
-    EntryType type;
-};
-
-std::vector<MissingPoint> missing_points(const sandbox::StepSpec& spec, const layers::ChainView& view) {
-    std::vector<sandbox::MountPoint> wanted = sandbox::required_mount_points(spec);
-    wanted.push_back({.path = spec.workdir, .kind = sandbox::NodeKind::directory});
-    std::vector<MissingPoint> out;
-    std::set<std::string> seen;
-    for (const sandbox::MountPoint& point : wanted) {
-        const auto resolved = view.resolve(point.path, util::Follow::yes);
-        const bool there = resolved.found.has_value() || resolved.path.empty();
-        if (there || !seen.insert(resolved.path).second) continue;
-        const bool is_file = point.kind == sandbox::NodeKind::file;
-        out.push_back({.path = resolved.path, .type = is_file ? EntryType::file : EntryType::directory});
-    }
-    return out;
-}
-
-// Directories on the way exist below in most cases, and an overlay shows the topmost one's metadata.
-void add_parents(const std::string& path, const layers::ChainView& view, layers::TreeWriter& writer) {
-    if (path.empty()) return;
-    const std::string parent(layers::parent_path(path));
-    add_parents(parent, view, writer);
-    if (parent.empty() || writer.find(parent) != nullptr) return;
-    Entry entry{.path = parent, .type = EntryType::directory, .mode = layers::kImplicitMode};
-    if (const auto found = view.find(parent)) {
-        if (found->entry->type != EntryType::directory) {
-            throw UsageError({.code = "usage.bad-mount-target",
-                              .message = fmt::format("cannot mount at {}: {} is no directory", util::quote("/" + path),
-                                                     util::quote("/" + parent)),
-                              .hint = {},
-                              .where = {}});
-        }
-        entry = *found->entry;
-        entry.path = parent;
-        entry.opaque = false;
-        entry.implicit = false;
-    }
-    writer.add(std::move(entry));
-}
-
-void add_points(const std::vector<MissingPoint>& points, const layers::ChainView& view, layers::TreeWriter& writer) {
-    for (const MissingPoint& point : points) {
-        add_parents(point.path, view, writer);
-        Entry entry{.path = point.path, .type = point.type, .mode = point.type == EntryType::file ? 0644U : 0755U};
-        if (point.type == EntryType::file) {
-            util::MemorySource nothing("");
-            writer.add_file(std::move(entry), nothing);
-        } else {
-            writer.add(std::move(entry));
-        }
-    }
-}
-
-void write_scaffold(const std::vector<MissingPoint>& points, const layers::ChainView& view, const std::string& tree) {
-    layers::TreeWriter writer(util::RootedDir::open(tree));
-    add_points(points, view, writer);
-    static_cast<void>(writer.finish());
-}
-
 }  // namespace
 
 std::vector<std::string> lower_trees(const FileSystem& fs, const layers::ChainView& view, LayerForms& forms,
@@ -128,13 +66,9 @@ class OverlayRoot final : public StepRoot {
 public:
     OverlayRoot(const RootRequest& request, sandbox::StepSpec& spec, sandbox::RootForm form)
         : StepRoot(request.forms.lease().begin_layer()), stop_(request.work.stop) {
-        const std::vector<MissingPoint> missing = missing_points(spec, request.view);
+        const std::vector<Entry> missing = missing_entries(spec, request.view);
         // An overlay needs at least one lower directory, so that of an empty file system is the scaffold.
-        if (!missing.empty() || request.fs.layers.empty()) {
-            scaffold_ = request.forms.lease().begin_layer();
-            write_scaffold(missing, request.view, scaffold_->tree());
-            spec.lowers.push_back(scaffold_->tree());
-        }
+        if (!missing.empty() || request.fs.layers.empty()) spec.lowers.push_back(request.scaffolds.tree(missing));
         for (std::string& tree : lower_trees(request.fs, request.view, request.forms, request.work)) {
             spec.lowers.push_back(std::move(tree));
         }
@@ -164,7 +98,6 @@ public:
 
 private:
     std::stop_token stop_;
-    std::optional<layers::UnfinishedLayer> scaffold_;
     std::unique_ptr<UpperPlace> place_;
 };
 
@@ -176,7 +109,7 @@ public:
         const auto root = util::RootedDir::open(root_);
         layers::TreeWriter writer(root);
         layers::write_merged(request.view, request.forms.trees(request.fs, request.work), writer, stop_);
-        add_points(missing_points(spec, request.view), request.view, writer);
+        add_missing(missing_entries(spec, request.view), writer);
         static_cast<void>(writer.finish());
         before_ = layers::CopiedRoot::remember(root, stop_);
         spec.tree = root_;

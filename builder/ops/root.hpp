@@ -9,6 +9,7 @@
 #pragma once
 
 #include "builder/layer_forms.hpp"
+#include "builder/ops/scaffold.hpp"
 #include "builder/sandbox/bounded_tmpfs.hpp"
 #include "builder/sandbox/step_spec.hpp"
 #include "layers/diff.hpp"
@@ -47,6 +48,7 @@ struct RootRequest {
     /// Of `fs`.
     const layers::ChainView& view;
     LayerForms& forms;
+    Scaffolds& scaffolds;
     const Work& work;
 };
 
