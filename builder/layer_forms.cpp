@@ -7,108 +7,16 @@
 #include "layers/pack.hpp"
 #include "layers/patch.hpp"
 #include "layers/tree_writer.hpp"
-#include "layers/unpack.hpp"
 #include "oci/media_types.hpp"
-#include "util/assert.hpp"
-#include "util/text.hpp"
 
 #include <fmt/format.h>
 
 namespace imgbuild::builder {
-namespace {
-
-constexpr std::string_view kPulled = "pulled";
-
-// Tells how far a transfer is, every few hundred kilobytes.
-class ReportingSink final : public util::Sink {
-public:
-    ReportingSink(util::Sink& next, const Work& work, std::string what, std::uint64_t total)
-        : next_(next), work_(work), what_(std::move(what)), total_(total) {}
-
-    void write(std::span<const std::byte> bytes) override {
-        constexpr std::uint64_t kInterval = 512 * 1024;
-        next_.write(bytes);
-        done_ += bytes.size();
-        if (done_ - reported_ < kInterval && done_ != total_) return;
-        reported_ = done_;
-        work_.progress.report(event::StepTransfer{.number = work_.step, .what = what_, .done = done_, .total = total_});
-    }
-
-private:
-    util::Sink& next_;
-    const Work& work_;
-    std::string what_;
-    std::uint64_t total_;
-    std::uint64_t done_ = 0;
-    std::uint64_t reported_ = 0;
-};
-
-Error lost(const Layer& layer) {
-    return Error({.code = "store.layer-lost",
-                  .message = fmt::format("the layer {} is no longer in the store", layer.identity.brief()),
-                  .hint = "build its image again; for a base image of a registry --pull fetches it",
-                  .where = {}});
-}
-
-}  // namespace
-
-layers::BlobForm LayerForms::fetch(const RemoteLayer& remote, const Work& work) {
-    const layers::BlobInfo expected{.digest = remote.blob.digest, .size = remote.blob.size};
-    if (!lease_.find_blob(expected.digest)) {
-        const auto claim = lease_.claim(expected.digest, work.stop);
-        if (!lease_.find_blob(expected.digest)) {
-            layers::BlobWriter writer = lease_.begin_blob();
-            ReportingSink sink(writer, work, "fetch " + expected.digest.brief(), expected.size);
-            remote.source->fetch(remote.blob, sink, work.stop);
-            writer.commit(expected);
-        }
-    }
-    return {.blob = expected, .media_type = remote.blob.media_type, .codec_id = std::string(kPulled)};
-}
-
-// Which tar a blob holds is only its image's word until somebody has looked. The store is shared by images, so what it
-// remembers must be true for all of them.
-void LayerForms::record_pulled(const layers::BlobForm& form, const DiffId& diff_id, const Work& work) {
-    const auto blob = lease_.open_blob(form.blob);
-    const auto tar = layers::open_layer_blob(*blob);
-    util::Sha256 hash;
-    std::vector<std::byte> buffer(256U << 10);
-    while (const std::size_t n = tar->read(buffer)) {
-        if (work.stop.stop_requested()) throw Cancelled();
-        hash.update(std::span(buffer).first(n));
-    }
-    const DiffId found(hash.digest());
-    if (found != diff_id) throw CorruptData("the layer's tar", diff_id.text(), found.text());
-    lease_.record_form(diff_id, form);
-}
-
-layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
-    // A push or an export may have left the blob without a tree.
-    const auto known = lease_.find_form(*layer.diff_id, "");
-    if (!known && !layer.remote) throw lost(layer);
-    const std::string image = layer.remote ? layer.remote->image : "the store";
-    return in_context(fmt::format("unpacking layer {} of {}", layer.diff_id->digest().brief(), image), [&] {
-        // Before the claim: the blob of an uncompressed layer has the diff id as its digest, and fetch() claims that.
-        const layers::BlobForm form = known ? *known : fetch(*layer.remote, work);
-        const auto claim = lease_.claim(layer.diff_id->digest(), work.stop);
-        if (const auto id = lease_.find_layer(*layer.diff_id)) return *id;
-        layers::UnfinishedLayer unfinished = lease_.begin_layer();
-        const auto blob = lease_.open_blob(form.blob);
-        const layers::UnpackResult result =
-            layers::unpack_layer(*blob, util::RootedDir::open(unfinished.tree()), {}, work.stop);
-        if (result.diff_id != *layer.diff_id) {
-            throw CorruptData("the layer's tar", layer.diff_id->text(), result.diff_id.text());
-        }
-        if (!known) lease_.record_form(*layer.diff_id, form);
-        return lease_.publish(std::move(unfinished), result.names.serialize(),
-                              {.diff_id = result.diff_id, .tar_size = result.tar_size}, {});
-    });
-}
 
 layers::LayerId LayerForms::ensure_tree(Layer& layer, const Work& work) {
     const std::lock_guard lock(layer.mutex);
     if (!layer.id) {
-        if (!layer.diff_id) throw lost(layer);
+        if (!layer.diff_id) throw layer_lost(layer);
         layer.id = lease_.find_layer(*layer.diff_id);
         if (!layer.id) layer.id = unpack(layer, work);
     }
@@ -205,7 +113,7 @@ layers::BlobForm LayerForms::ensure_blob(Layer& layer, const layers::Codec& code
 layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work) {
     if (layer.diff_id) {
         // What came from a registry stays as it is, whatever codec we would take.
-        if (const auto pulled = lease_.find_form(*layer.diff_id, kPulled)) return *pulled;
+        if (const auto pulled = lease_.find_form(*layer.diff_id, kPulledForm)) return *pulled;
         if (layer.remote) {
             const layers::BlobForm form = fetch(*layer.remote, work);
             record_pulled(form, *layer.diff_id, work);
@@ -213,7 +121,7 @@ layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& 
         }
     }
     if (!layer.id && layer.diff_id) layer.id = lease_.find_layer(*layer.diff_id);
-    if (!layer.id) throw lost(layer);
+    if (!layer.id) throw layer_lost(layer);
     if (!layer.diff_id) layer.diff_id = lease_.facts(*layer.id).diff_id;
     if (layer.diff_id) {
         if (const auto form = lease_.find_form(*layer.diff_id, codec.codec_id())) return *form;

@@ -6,14 +6,18 @@
 // other. Errors: what the store, the source and the layer engine throw, with a frame that names the layer.
 #pragma once
 
+#include <imgbuild/error.hpp>
+
 #include "builder/file_system.hpp"
 #include "builder/work.hpp"
 #include "layers/chain_view.hpp"
 #include "layers/codec.hpp"
 #include "util/rooted_dir.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace imgbuild::builder {
@@ -21,6 +25,12 @@ namespace imgbuild::builder {
 /// Whether a layer of a base image, which has a blob of its own, is compressed anew if the blob is of another kind than
 /// the codec's.
 enum class Recompress { no, yes };
+
+/// The codec id of a blob that came from elsewhere.
+inline constexpr std::string_view kPulledForm = "pulled";
+
+/// What to say of a layer that has no form left.
+Error layer_lost(const Layer& layer);
 
 class LayerForms {
 public:
@@ -55,6 +65,11 @@ public:
 private:
     void record_pulled(const layers::BlobForm& form, const DiffId& diff_id, const Work& work);
     layers::LayerId unpack(const Layer& layer, const Work& work);
+    layers::LayerId unpack_known(const DiffId& diff_id, const layers::BlobForm& form, const Work& work);
+    layers::LayerId unpack_remote(const Layer& layer, const Work& work);
+    layers::LayerId unpack_while_fetching(const RemoteLayer& remote, const DiffId& diff_id, const Work& work);
+    layers::LayerId unpack_from(util::Source& blob, const DiffId& diff_id, const Work& work,
+                                const std::function<void()>& before_publishing);
     std::shared_ptr<const layers::NameIndex> names_locked(Layer& layer);
     layers::BlobForm form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work);
     layers::BlobForm recompress(const Layer& layer, const layers::BlobForm& form, const layers::Codec& codec,

@@ -38,5 +38,7 @@ imgbuild_pkg(zlib zlib 1.2.13)
 # Its archive would need a dozen more libraries (lzma, xml2, acl, …), which libarchive-dev does not bring.
 imgbuild_pkg(archive libarchive 3.6 SHARED)
 imgbuild_pkg(seccomp libseccomp 2.5)
+# ISA-L, too, is loaded at run time, when something is inflated (layers/inflater.hpp).
+pkg_check_modules(isal REQUIRED "libisal>=2.30")
 # libcurl is loaded at run time, when a build really needs the network; only its headers are needed here.
 pkg_check_modules(curl REQUIRED "libcurl>=7.88")

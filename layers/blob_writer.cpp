@@ -10,27 +10,50 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include <cstdio>
+#include <vector>
 
 namespace imgbuild::layers {
+namespace {
+
+constexpr std::size_t kWriteBytes = 256U << 10;
+
+}  // namespace
 
 // Holds the lease as well, so that its directory is there for as long as somebody writes in it.
 struct BlobWriter::State {
-    explicit State(std::shared_ptr<LeaseHold> lease)
+    State(std::shared_ptr<LeaseHold> lease, std::optional<Digest> proven_digest)
         : hold(std::move(lease)),
           path(hold->directory() + "/blob-" + random_name()),
           fd(util::open_path(path, O_WRONLY | O_CREAT | O_EXCL, 0644)),
-          file(fd.get(), path),
-          hash(&file) {}
+          proven(std::move(proven_digest)) {
+        waiting.reserve(kWriteBytes);
+    }
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     // After publication the name is free, and this finds nothing. What stays goes with the lease's directory.
     ~State() { ::unlink(path.c_str()); }
 
+    // What a network or a compressor hands over is often small, and a call for each piece is not cheap.
+    void write(std::span<const std::byte> bytes) {
+        if (!proven) hash.update(bytes);
+        size += bytes.size();
+        if (waiting.size() + bytes.size() > kWriteBytes) flush();
+        if (bytes.size() >= kWriteBytes) return util::write_all(fd.get(), bytes, path);
+        waiting.insert(waiting.end(), bytes.begin(), bytes.end());
+    }
+    void flush() {
+        util::write_all(fd.get(), waiting, path);
+        waiting.clear();
+    }
+    BlobInfo info() const { return {.digest = proven ? *proven : hash.digest(), .size = size}; }
+
     std::shared_ptr<LeaseHold> hold;
     std::string path;
     util::Fd fd;
-    util::FdSink file;
-    util::HashingSink hash;
+    std::optional<Digest> proven;
+    util::Sha256 hash;
+    std::uint64_t size = 0;
+    std::vector<std::byte> waiting;
 };
 
 BlobWriter::BlobWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -38,11 +61,15 @@ BlobWriter::BlobWriter(BlobWriter&&) noexcept = default;
 BlobWriter::~BlobWriter() = default;
 
 BlobWriter Lease::begin_blob() {
-    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold));
+    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, std::nullopt));
+}
+
+BlobWriter Lease::begin_proven_blob(const BlobInfo& blob) {
+    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, blob.digest));
 }
 
 void BlobWriter::write(std::span<const std::byte> bytes) {
-    state_->hash.write(bytes);
+    state_->write(bytes);
 }
 
 namespace {
@@ -60,7 +87,8 @@ BlobInfo BlobWriter::commit(const std::optional<BlobInfo>& expected) {
     // Taken out, so that the file goes when we leave.
     const std::unique_ptr<State> state = std::move(state_);
     IMGBUILD_ASSERT(state != nullptr);
-    const BlobInfo made{.digest = state->hash.digest(), .size = state->hash.size()};
+    state->flush();
+    const BlobInfo made = state->info();
     check_expected(made, expected);
     if (const auto known = state->hold->find_blob(made.digest)) return *known;
 

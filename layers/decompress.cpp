@@ -3,11 +3,11 @@
 #include <imgbuild/error.hpp>
 
 #include "layers/failure.hpp"
+#include "layers/inflater.hpp"
 #include "util/assert.hpp"
 
 #include <archive.h>
 #include <fmt/format.h>
-#include <zlib.h>
 #include <zstd.h>
 
 #include <algorithm>
@@ -24,13 +24,6 @@ namespace {
 
 constexpr std::size_t kInputBytes = 256U << 10;
 constexpr std::size_t kMagicBytes = 6;
-
-[[noreturn]] void damaged(std::string_view kind, std::string_view how) {
-    throw CorruptData({.code = "corrupt.compressed",
-                       .message = fmt::format("damaged {} data: {}", kind, how),
-                       .hint = {},
-                       .where = {}});
-}
 
 // The compressed bytes, buffered; knows how many there were and guards against too much coming out of them.
 class Input {
@@ -99,20 +92,19 @@ private:
 
 class GzipSource final : public util::Source {
 public:
-    explicit GzipSource(std::unique_ptr<Input> input) : input_(std::move(input)) {
-        constexpr int kGzipOnly = 16;
-        if (inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK) throw std::bad_alloc();
-    }
-    ~GzipSource() override { inflateEnd(&stream_); }
-    GzipSource(const GzipSource&) = delete;
-    GzipSource& operator=(const GzipSource&) = delete;
+    explicit GzipSource(std::unique_ptr<Input> input) : input_(std::move(input)), inflater_(make_inflater()) {}
 
     std::size_t read(std::span<std::byte> into) override {
         while (!ended_) {
             const auto in = input_->peek();
             if (between_ && !begin_member(in)) continue;
-            if (in.empty()) damaged("gzip", "it ends in the middle");
-            if (const std::size_t n = inflate_some(in, into); n > 0) return n;
+            const Inflated step = inflater_->inflate(in, into);
+            input_->consume(step.consumed);
+            input_->produced(step.produced);
+            between_ = step.ended;
+            // Whoever has all of the input may still hold some of the output.
+            if (step.consumed == 0 && step.produced == 0 && !step.ended) damaged_data("gzip", "it ends in the middle");
+            if (step.produced > 0) return step.produced;
         }
         return 0;
     }
@@ -128,33 +120,14 @@ private:
             input_->consume(1);
             return false;
         }
-        inflateReset(&stream_);
+        inflater_->begin_member();
         between_ = false;
         ++members_;
         return true;
     }
 
-    std::size_t inflate_some(std::span<const std::byte> in, std::span<std::byte> into) {
-        // zlib does not write to its input, its older interface only does not say so.
-        stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(in.data()));
-        stream_.avail_in = static_cast<uInt>(in.size());
-        stream_.next_out = reinterpret_cast<Bytef*>(into.data());
-        const auto room = static_cast<uInt>(std::min<std::size_t>(into.size(), 1U << 30));
-        stream_.avail_out = room;
-        const int result = ::inflate(&stream_, Z_NO_FLUSH);
-        input_->consume(in.size() - stream_.avail_in);
-        if (result == Z_MEM_ERROR) throw std::bad_alloc();
-        if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
-            damaged("gzip", stream_.msg != nullptr ? stream_.msg : "it cannot be decoded");
-        }
-        between_ = result == Z_STREAM_END;
-        const std::size_t n = room - stream_.avail_out;
-        input_->produced(n);
-        return n;
-    }
-
     std::unique_ptr<Input> input_;
-    z_stream stream_{};
+    std::unique_ptr<Inflater> inflater_;
     bool between_ = true;
     bool ended_ = false;
     std::uint64_t members_ = 0;
@@ -175,12 +148,12 @@ public:
             ZSTD_inBuffer from{.src = in.data(), .size = in.size(), .pos = 0};
             ZSTD_outBuffer to{.dst = into.data(), .size = into.size(), .pos = 0};
             const std::size_t left = ZSTD_decompressStream(stream_.get(), &to, &from);
-            if (ZSTD_isError(left) != 0) damaged("zstd", ZSTD_getErrorName(left));
+            if (ZSTD_isError(left) != 0) damaged_data("zstd", ZSTD_getErrorName(left));
             input_->consume(from.pos);
             at_frame_end_ = left == 0;
             input_->produced(to.pos);
             if (to.pos > 0) return to.pos;
-            if (in.empty() && !at_frame_end_) damaged("zstd", "it ends in the middle");
+            if (in.empty() && !at_frame_end_) damaged_data("zstd", "it ends in the middle");
         }
     }
 
@@ -222,7 +195,7 @@ private:
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
         if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return;
         const char* message = archive_error_string(archive_.get());
-        damaged(name_, message != nullptr ? message : "it cannot be decoded");
+        damaged_data(name_, message != nullptr ? message : "it cannot be decoded");
     }
 
     static la_ssize_t on_read(archive*, void* self, const void** bytes) {

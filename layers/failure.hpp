@@ -3,8 +3,11 @@
 
 #include <imgbuild/error.hpp>
 
+#include <fmt/format.h>
+
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 namespace imgbuild::layers {
 
@@ -16,6 +19,14 @@ namespace imgbuild::layers {
 /// An archive has too much of something.
 [[noreturn]] inline void over_limit(std::string message) {
     throw CorruptData({.code = "corrupt.archive-limit", .message = std::move(message), .hint = {}, .where = {}});
+}
+
+/// `kind` of compression, and what is wrong with the bytes.
+[[noreturn]] inline void damaged_data(std::string_view kind, std::string_view how) {
+    throw CorruptData({.code = "corrupt.compressed",
+                       .message = fmt::format("damaged {} data: {}", kind, how),
+                       .hint = {},
+                       .where = {}});
 }
 
 inline void check_stop(const std::stop_token& stop) {

@@ -185,6 +185,9 @@ public:
 
     // Blobs.
     BlobWriter begin_blob();
+    /// For bytes whose source proves them to be `blob` (oci::BlobSource): they are counted and not hashed once more.
+    /// To be committed only if it did.
+    BlobWriter begin_proven_blob(const BlobInfo& blob);
     std::optional<BlobInfo> find_blob(const Digest& digest);
     /// Verified while it is read. Throws CorruptData if the store does not have it.
     std::unique_ptr<util::Source> open_blob(const BlobInfo& blob);

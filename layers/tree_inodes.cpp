@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <functional>
 #include <utility>
 
@@ -81,6 +82,29 @@ bool takes_marks(const Entry& entry) {
 
 constexpr std::uint32_t kNoChange = 0xffffffff;
 
+// With one descriptor each, and several trees are written at once.
+constexpr std::size_t kMaxParents = 128;
+
+constexpr mode_t kPermissions = 0777;
+
+// What this process takes away from the mode of a new file; everything, if nobody says.
+mode_t current_umask() {
+    constexpr std::size_t kLimit = 64U << 10;
+    constexpr std::string_view kField = "\nUmask:\t";
+    try {
+        const std::string status = util::read_file("/proc/self/status", kLimit);
+        const std::size_t at = status.find(kField);
+        mode_t out = kPermissions;
+        if (at != std::string::npos) {
+            const char* digits = status.data() + at + kField.size();
+            std::from_chars(digits, status.data() + status.size(), out, 8);
+        }
+        return out;
+    } catch (const IoError&) {
+        return kPermissions;
+    }
+}
+
 bool change_owner(int directory, const char* name, std::uint32_t uid, std::uint32_t gid, const std::string& path) {
     if (::fchownat(directory, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0) return true;
     if (!cannot_store(errno)) throw IoError("set the owner of", path, errno);
@@ -139,6 +163,17 @@ SetXattr xattr_setter(int fd) {
 
 }  // namespace
 
+TreeInodes::TreeInodes(const util::RootedDir& tree) : tree_(tree.duplicate()), umask_(current_umask()) {}
+
+bool TreeInodes::is_born_right(const Entry& entry) const {
+    return owned_by_us(entry) && !groups_pass_;
+}
+
+// Nobody else may read what does not have its owner yet.
+mode_t TreeInodes::created_mode(const Entry& entry) const {
+    return is_born_right(entry) ? entry.mode & kPermissions : 0600;
+}
+
 util::Fd TreeInodes::open_directory(const std::string& path, int flags) const {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags) | O_DIRECTORY | O_CLOEXEC;
@@ -149,12 +184,14 @@ util::Fd TreeInodes::open_directory(const std::string& path, int flags) const {
 }
 
 TreeInodes::Name TreeInodes::place(const std::string& path) {
-    const std::string_view parent = parent_path(path);
-    if (!parent_fd_ || parent_ != parent) {
-        parent_ = parent;
-        parent_fd_ = open_directory(parent_, O_PATH);
+    std::string parent(parent_path(path));
+    auto known = parents_.find(parent);
+    if (known == parents_.end()) {
+        if (parents_.size() >= kMaxParents) parents_.clear();
+        util::Fd fd = open_directory(parent, O_PATH);
+        known = parents_.emplace(std::move(parent), std::move(fd)).first;
     }
-    return {.directory = parent_fd_.get(), .name = std::string(base_name(path))};
+    return {.directory = known->second.get(), .name = std::string(base_name(path))};
 }
 
 Stored TreeInodes::make_directory(const Entry& entry) {
@@ -169,6 +206,7 @@ Stored TreeInodes::describe_directory(const Entry& entry) {
     const util::Fd fd = open_directory(entry.path, O_RDONLY);
     const GivenOwner owner = set_owner(fd.get(), "", entry);
     util::check(::fchmod(fd.get(), entry.mode), "set the mode of", entry.path);
+    groups_pass_ |= (entry.mode & S_ISGID) != 0;
     for (const auto& [name, value] : util::read_xattrs(fd.get(), entry.path)) {
         if (name == kOpaqueXattr || entry.xattrs.contains(true_name(name).value_or(""))) continue;
         // Attributes of a security module are the machine's and not ours to remove.
@@ -237,7 +275,8 @@ void TreeInodes::make_hardlink(const std::string& file, const std::string& path)
 
 util::Fd TreeInodes::create(const Entry& entry) {
     const Name at = place(entry.path);
-    const int fd = ::openat(at.directory, at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int fd = ::openat(at.directory, at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                            created_mode(entry));
     return util::Fd(util::check(fd, "create", entry.path));
 }
 
@@ -257,8 +296,12 @@ Stored TreeInodes::make_copy(const Entry& entry, int from) {
 // since an ACL refines it; times at the very end.
 Stored TreeInodes::describe_file(const util::Fd& fd, const Entry& entry) {
     GivenOwner owner;
-    if (!owned_by_us(entry)) owner = set_owner(fd.get(), "", entry);
-    util::check(::fchmod(fd.get(), mode_under(owner, entry)), "set the mode of", entry.path);
+    const bool born_right = is_born_right(entry);
+    if (!born_right) owner = set_owner(fd.get(), "", entry);
+    const mode_t mode = mode_under(owner, entry);
+    if (!born_right || (mode & ~(kPermissions & ~umask_)) != 0) {
+        util::check(::fchmod(fd.get(), mode), "set the mode of", entry.path);
+    }
     const SetXattr set = xattr_setter(fd.get());
     const Stored marks = set_marks(owner, entry, set);
     const Stored xattrs = set_all(entry, set);
@@ -281,7 +324,8 @@ Stored TreeInodes::describe_again(const Entry& entry) {
 
 Stored TreeInodes::describe_at(const Name& at, const Entry& entry) {
     GivenOwner owner;
-    if (!owned_by_us(entry)) owner = set_owner(at.directory, at.name.c_str(), entry);
+    if (!is_born_right(entry)) owner = set_owner(at.directory, at.name.c_str(), entry);
+    groups_pass_ |= entry.type == EntryType::directory && (entry.mode & S_ISGID) != 0;
     return describe_owned(at, entry, owner);
 }
 
@@ -309,7 +353,8 @@ Stored TreeInodes::describe_owned(const Name& at, const Entry& entry, const Give
 void TreeInodes::remove(const std::string& path) {
     const Name at = place(path);
     util::remove_tree(at.directory, at.name);
-    forget_parent();
+    // What is removed may have been a directory with others in it.
+    parents_.clear();
 }
 
 void TreeInodes::set_directory_time(const Entry& directory) {

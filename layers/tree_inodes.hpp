@@ -4,9 +4,12 @@
 // (RESOLVE_NO_SYMLINKS), so nothing outside of the tree can be reached even if a record were wrong.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "layers/entry.hpp"
 #include "util/bytes.hpp"
@@ -27,7 +30,7 @@ struct GivenOwner {
 
 class TreeInodes {
 public:
-    explicit TreeInodes(const util::RootedDir& tree) : tree_(tree.duplicate()) {}
+    explicit TreeInodes(const util::RootedDir& tree);
 
     /// Precondition of all: the parent exists and the name does not. Metadata without times and default ACLs of
     /// directories.
@@ -59,17 +62,23 @@ private:
     };
     Name place(const std::string& path);
     util::Fd open_directory(const std::string& path, int flags) const;
+    /// Whether a new inode has the entry's owner without being given it.
+    bool is_born_right(const Entry& entry) const;
+    mode_t created_mode(const Entry& entry) const;
     util::Fd create(const Entry& entry);
     Stored describe_file(const util::Fd& fd, const Entry& entry);
     Stored describe_at(const Name& at, const Entry& entry);
     Stored describe_owned(const Name& at, const Entry& entry, const GivenOwner& owner);
     void make_whiteout_file(const Entry& entry);
     void mark_whiteouts_in(const std::string& directory);
-    void forget_parent() { parent_fd_.reset(); }
 
     util::RootedDir tree_;
-    std::string parent_;
-    util::Fd parent_fd_;
+    /// Directories in which something was made; entries of an archive need not be sorted.
+    std::unordered_map<std::string, util::Fd> parents_;
+    /// Bits that a new file does not get by its creation.
+    mode_t umask_;
+    /// A directory with the set-group-id bit gives its group to what is made in it.
+    bool groups_pass_ = false;
 };
 
 }  // namespace imgbuild::layers

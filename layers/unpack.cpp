@@ -4,6 +4,7 @@
 #include "layers/decompress.hpp"
 #include "layers/failure.hpp"
 #include "layers/tree_writer.hpp"
+#include "util/byte_queue.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -18,6 +19,7 @@ namespace {
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kBookkeeping = ".wh..wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
+constexpr std::size_t kReadAheadBytes = 1U << 20;
 
 // Passes the tar's bytes and knows their digest.
 class HashingSource final : public util::Source {
@@ -90,7 +92,9 @@ UnpackResult unpack_layer(util::Source& blob, const util::RootedDir& tree, const
                           std::stop_token stop) {
     const auto plain = open_layer_blob(blob, limits);
     HashingSource tar(*plain);
-    ArchiveReader reader(tar, AbsoluteNames::refuse, limits, std::move(stop));
+    // Inflating and hashing keep one core busy, making files another.
+    util::ReadAhead ahead(tar, kReadAheadBytes);
+    ArchiveReader reader(ahead, AbsoluteNames::refuse, limits, std::move(stop));
     TreeWriter writer(tree);
     while (Entry* entry = reader.next()) add_entry(*entry, reader.content(), writer);
     reader.drain();

@@ -11,7 +11,7 @@ set -euo pipefail
 
 declare -A packages=(
   [build]="g++ cmake ninja-build pkg-config ccache libfmt-dev nlohmann-json3-dev libcli11-dev libssl-dev
-           libsqlite3-dev libzstd-dev libdeflate-dev zlib1g-dev libarchive-dev libseccomp-dev libcurl4-openssl-dev
+           libsqlite3-dev libzstd-dev libdeflate-dev libisal-dev zlib1g-dev libarchive-dev libseccomp-dev libcurl4-openssl-dev
            ca-certificates busybox-static"
   [test]="catch2 python3 clang-format git"
   [peers]="docker-registry skopeo umoci crun podman buildah mmdebstrap openssl zstd uidmap"

@@ -49,6 +49,26 @@ TEST_CASE("a tree gets modes whatever the umask, and times of whole seconds") {
     CHECK(tree.read("d/f") == "abc");
 }
 
+TEST_CASE("a directory with the set-group-id bit gives nobody its group") {
+    if (::geteuid() != 0) return;  // who has one group cannot tell
+    Tree tree;
+    TreeWriter writer(tree.root());
+    Entry mail = directory("mail", 02775);
+    mail.gid = 8;
+    writer.add(mail);
+    writer.add(directory("mail/d"));
+    add_text(writer, file("mail/f"), "abc");
+    writer.add(soft_link("mail/l", "f"));
+    writer.finish();
+    for (const char* path : {"mail/d", "mail/f", "mail/l"}) {
+        INFO(path);
+        const auto status = tree.root().stat(path, Follow::no);
+        CHECK(status->st_gid == 0);
+        CHECK((status->st_mode & 02000U) == 0);
+    }
+    CHECK(tree.root().stat("mail", Follow::no)->st_gid == 8);
+}
+
 TEST_CASE("a later entry of the same path replaces the earlier, whatever both are") {
     Tree tree;
     TreeWriter writer(tree.root());
