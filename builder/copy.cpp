@@ -212,7 +212,7 @@ private:
                    .time = image.config.created ? image.config.created->seconds : 0};
         const std::vector<Reference> names = {Reference::parse(request_.to.name)};
         keep_image(kept, names, lease_);
-        services_.store.sync();
+        services_.store.settle();
         return kept.id;
     }
 

@@ -49,7 +49,7 @@ public:
         for (const Output& output : request_.outputs) {
             if (output.kind != Output::Kind::image) add_names(names_of(output), out.names);
         }
-        services_.store.sync();
+        services_.store.settle();
         return out;
     }
 

@@ -39,7 +39,7 @@ Digest pull_image(const Reference& name, const Platform& platform, const Service
                           .time = found.config.created ? found.config.created->seconds : 0};
         forms.ensure_trees(image.fs, {.stop = stop, .progress = services.progress});
         keep_image(image, std::vector{name}, lease);
-        services.store.sync();
+        services.store.settle();
         return image.id;
     });
 }

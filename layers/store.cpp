@@ -146,14 +146,4 @@ void Store::remember_checksums(const std::vector<std::pair<FileFingerprint, Dige
     });
 }
 
-// What is published while syncfs() runs may or may not be on the disk afterwards; hence the point, taken before.
-void Store::sync() {
-    StoreData& data = *state_->data;
-    const SyncPoint point = data.index().read([](Tables& tables) { return tables.sync_point(); });
-    // A build that found everything has nothing to wait for.
-    if (!data.index().read([](Tables& tables) { return tables.has_unsynced(); })) return;
-    util::check(::syncfs(data.directory()), "sync the file system of", data.root());
-    data.index().write([&](Tables& tables) { tables.mark_synced(point); });
-}
-
 }  // namespace imgbuild::layers

@@ -2,6 +2,8 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/pack.hpp"
+#include "util/rooted_dir.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -149,6 +151,18 @@ bool StoreData::has_good_names(const LayerId& id) const {
     try {
         read_names(id);
         return true;
+    } catch (const CorruptData&) {
+        return false;
+    } catch (const IoError& error) {
+        if (error.error_number() == ENOENT || error.error_number() == ENOTDIR) return false;
+        throw;
+    }
+}
+
+bool StoreData::has_good_contents(const LayerId& id, const DiffId& diff_id) const {
+    try {
+        const NameIndex names = NameIndex::parse(read_names(id));
+        return pack(names, util::RootedDir::open(layer_path(id) + "/tree"), {}, nullptr, 1).diff_id == diff_id;
     } catch (const CorruptData&) {
         return false;
     } catch (const IoError& error) {

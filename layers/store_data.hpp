@@ -53,6 +53,8 @@ public:
     /// The name index, checked. Throws CorruptData or IoError.
     std::string read_names(const LayerId& id) const;
     bool has_good_names(const LayerId& id) const;
+    /// Does its tree make the tar that it should? Reads all of it.
+    bool has_good_contents(const LayerId& id, const DiffId& diff_id) const;
     void drop_layer(const LayerId& id);
 
     // Blobs.

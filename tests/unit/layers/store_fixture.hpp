@@ -1,8 +1,10 @@
 // A store in a temporary directory, and short ways to put things into it.
 #pragma once
 
+#include "layers/pack.hpp"
 #include "layers/sqlite.hpp"
 #include "layers/store.hpp"
+#include "layers/tree_writer.hpp"
 
 #include <fcntl.h>
 #include <algorithm>
@@ -43,6 +45,19 @@ inline LayerId publish_layer(Lease& lease, const std::string& name) {
     const util::Fd file = util::open_path(layer.tree() + "/file", O_WRONLY | O_CREAT, 0644);
     util::write_all(file.get(), name, "file");
     return lease.publish(std::move(layer), "names of " + name, {}, make_record(name));
+}
+
+/// A layer of one file, "file", with its names and its diff id.
+inline LayerId publish_packed(Lease& lease) {
+    UnfinishedLayer layer = lease.begin_layer();
+    const auto tree = util::RootedDir::open(layer.tree());
+    TreeWriter writer(tree);
+    util::MemorySource content("content");
+    writer.add_file({.path = "file", .type = EntryType::file, .mode = 0644, .size = 7}, content);
+    const NameIndex names = writer.finish();
+    const PackResult packed = pack(names, tree, {}, nullptr, 1);
+    return lease.publish(std::move(layer), names.serialize(), {.diff_id = packed.diff_id, .tar_size = packed.tar_size},
+                         make_record("packed"));
 }
 
 inline BlobInfo put_blob(Lease& lease, const std::string& text) {

@@ -244,6 +244,22 @@ TEST_CASE_METHOD(StoreFixture, "what another boot wrote and never synced is not 
         CHECK_FALSE(lease.find_layer(make_record("one").key));
         CHECK_FALSE(lease.find_blob(blob.digest));
     }
+    SECTION("a layer whose diff id is known is believed if it still makes that tar") {
+        lose_power();
+        const LayerId packed = publish_packed(lease);
+        tamper("UPDATE layers SET boot_id = 'old'");
+        SECTION("it does") {
+            CHECK(lease.find_layer(make_record("packed").key) == packed);
+        }
+        SECTION("it has other contents of the same length") {
+            overwrite(root + "/layers/" + packed.text() + "/tree/file", "CONTENT");
+            CHECK_FALSE(lease.find_layer(make_record("packed").key));
+        }
+        SECTION("a file is gone") {
+            REQUIRE(::unlink((root + "/layers/" + packed.text() + "/tree/file").c_str()) == 0);
+            CHECK_FALSE(lease.find_layer(make_record("packed").key));
+        }
+    }
     SECTION("after a sync there is nothing to verify") {
         store->sync();
         lose_power();
