@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -24,6 +25,7 @@ namespace {
 constexpr std::size_t kBufferBytes = 256U << 10;
 // Holes are not worth an extent of their own below this size.
 constexpr std::size_t kHoleBytes = 64U << 10;
+constexpr std::size_t kSmallBytes = 64U << 10;
 
 bool all_zero(std::span<const std::byte> bytes) {
     return !bytes.empty() && bytes.front() == std::byte{0} &&
@@ -124,6 +126,21 @@ void copy_data(int from, int to, std::uint64_t size, const std::string& path) {
     }
 }
 
+// One call in and one out: asking for shared extents or copying within the kernel takes longer than the bytes.
+void copy_small(int from, int to, std::size_t size, const std::string& path) {
+    std::array<std::byte, kSmallBytes + 1> buffer;
+    std::size_t seen = 0;
+    while (seen <= size) {
+        const ssize_t n = ::pread(from, buffer.data() + seen, size + 1 - seen, static_cast<off_t>(seen));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw IoError("read", path, errno);
+        if (n == 0) break;
+        seen += static_cast<std::size_t>(n);
+    }
+    if (seen != size) changed(path);
+    util::write_all(to, std::span(buffer).first(size), path);
+}
+
 }  // namespace
 
 void write_content(int fd, util::Source& content, std::uint64_t size, const std::string& path) {
@@ -146,7 +163,9 @@ void copy_content(int from, int to, std::uint64_t size, const std::string& path)
     struct stat status {};
     util::check(::fstat(from, &status), "look at", path);
     if (std::cmp_not_equal(status.st_size, size)) changed(path);
-    if (size == 0 || ::ioctl(to, FICLONE, from) == 0) return;
+    if (size == 0) return;
+    if (size <= kSmallBytes) return copy_small(from, to, static_cast<std::size_t>(size), path);
+    if (::ioctl(to, FICLONE, from) == 0) return;
     if (copies_between(from, to, path)) return copy_data(from, to, size, path);
     util::check(static_cast<int>(std::min<off_t>(::lseek(from, 0, SEEK_SET), 0)), "read", path);
     util::FdSource content(from, path);

@@ -24,8 +24,9 @@ class Inflater {
 public:
     virtual ~Inflater() = default;
     virtual void begin_member() = 0;
-    /// Takes a prefix of `in` and fills a prefix of `out` (not empty). With an empty `in` it yields what it still holds;
-    /// neither progress nor an end then means that the data are cut off. Throws CorruptData ("corrupt.compressed").
+    /// Takes a prefix of `in` and fills a prefix of `out` (not empty). With an empty `in` it yields what it still
+    /// holds; neither progress nor an end then means that the data are cut off. Throws CorruptData
+    /// ("corrupt.compressed").
     virtual Inflated inflate(std::span<const std::byte> in, std::span<std::byte> out) = 0;
 };
 

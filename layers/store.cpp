@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/fingerprint.hpp"
 #include "layers/store_access.hpp"
 #include "util/text.hpp"
 
@@ -121,22 +122,6 @@ std::vector<std::optional<Digest>> Store::find_checksums(const std::vector<FileF
         return out;
     });
 }
-
-namespace {
-
-// Would a change made after `read_at` have left another ctime or mtime? The kernel stamps files with the time of its
-// last tick, up to 10 ms ago (CONFIG_HZ=100), and file systems may cut that to 10 ms of their own; so a change at
-// `read_at` can carry a stamp that is 20 ms older. Where stamps are whole seconds (or even ones, as on FAT) it can be 2
-// s older. One sees such file systems by the nanoseconds of ctime, which unlike mtime nobody can set: if a fine one
-// shows zero by chance, the file is merely read once more.
-bool would_show_a_change(const FileFingerprint& file, std::int64_t read_at) {
-    constexpr std::int64_t kSecond = 1'000'000'000;
-    constexpr std::int64_t kTick = 20'000'000;
-    const std::int64_t margin = file.ctime % kSecond == 0 ? kTick + 2 * kSecond : kTick;
-    return std::max(file.mtime, file.ctime) < read_at - margin;
-}
-
-}  // namespace
 
 void Store::remember_checksums(const std::vector<std::pair<FileFingerprint, Digest>>& files, std::int64_t read_at) {
     state_->data->index().write([&](Tables& tables) {

@@ -242,8 +242,8 @@ public:
 
     /// Everything so far survives a loss of power once this returns (syncfs).
     void sync();
-    /// For the end of a build: sync(), if this machine has so little to write that it costs next to nothing. Otherwise a
-    /// later call covers it; until then a loss of power costs work, and never makes a wrong image.
+    /// For the end of a build: sync(), if this machine has so little to write that it costs next to nothing. Otherwise
+    /// a later call covers it; until then a loss of power costs work, and never makes a wrong image.
     void settle();
 
 private:

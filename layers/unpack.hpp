@@ -26,8 +26,8 @@ struct UnpackResult {
 
 /// Unpacks the layer `blob` (plain, gzip or zstd by its first bytes) into the empty directory `tree`, in one pass.
 /// `blob` is read to its end, by another thread; verifying it is the caller's wrapper (util::VerifyingSource). Layers
-/// need nothing of each other, so several may be unpacked at once. Throws CorruptData for hostile or damaged archives, IoError, Cancelled;
-/// the tree is then to be thrown away.
+/// need nothing of each other, so several may be unpacked at once. Throws CorruptData for hostile or damaged archives,
+/// IoError, Cancelled; the tree is then to be thrown away.
 UnpackResult unpack_layer(util::Source& blob, const util::RootedDir& tree, const ArchiveLimits& limits = {},
                           std::stop_token stop = {});
 

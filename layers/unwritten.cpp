@@ -18,7 +18,8 @@ std::optional<std::uint64_t> field(std::string_view meminfo, std::string_view na
     rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
     std::uint64_t kilobytes = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), kilobytes);
-    if (error != std::errc() || !std::string_view(end, rest.data() + rest.size()).starts_with(" kB")) return std::nullopt;
+    if (error != std::errc() || !std::string_view(end, rest.data() + rest.size()).starts_with(" kB"))
+        return std::nullopt;
     return kilobytes * 1024;
 }
 

@@ -70,8 +70,8 @@ private:
     std::exception_ptr failure_;
 };
 
-/// What `inner` yields, read ahead by a thread of its own, so that making the bytes and using them overlap. `inner` must
-/// outlive it; destruction waits for a read under way, and no more are begun.
+/// What `inner` yields, read ahead by a thread of its own, so that making the bytes and using them overlap. `inner`
+/// must outlive it; destruction waits for a read under way, and no more are begun.
 class ReadAhead final : public Source {
 public:
     ReadAhead(Source& inner, std::size_t capacity);

@@ -17,6 +17,7 @@
 #include <climits>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
 
 namespace imgbuild::util {
@@ -175,33 +176,92 @@ std::string clean_path(std::string_view path) {
     return out;
 }
 
-Xattrs read_xattrs(int fd, std::string_view what) {
-    // Descriptors opened with O_PATH refuse fgetxattr(); the link in /proc leads to the same file.
-    const std::string path = fmt::format("/proc/self/fd/{}", fd);
-    std::string names;
-    for (;;) {
-        const ssize_t size = ::listxattr(path.c_str(), nullptr, 0);
-        if (size < 0 && errno == ENOTSUP) return {};
-        if (size < 0) throw IoError("list the attributes of", std::string(what), errno);
-        names.resize(static_cast<std::size_t>(size));
-        const ssize_t n = ::listxattr(path.c_str(), names.data(), names.size());
-        if (n < 0 && errno == ERANGE) continue;
-        if (n < 0) throw IoError("list the attributes of", std::string(what), errno);
-        names.resize(static_cast<std::size_t>(n));
-        break;
+namespace {
+
+// The kernel's limit for the names of one file, and for the value of one attribute.
+constexpr std::size_t kMaxXattrBytes = 64U << 10;
+
+// Of one file: both as the system calls of those names, but with the file left out.
+struct XattrCalls {
+    std::function<ssize_t(char* names, std::size_t size)> list;
+    std::function<ssize_t(const char* name, char* value, std::size_t size)> get;
+};
+
+Xattrs read_xattrs(const XattrCalls& calls, std::string_view what) {
+    constexpr std::size_t kUsual = 512;
+    std::string names(kUsual, '\0');
+    ssize_t size = calls.list(names.data(), names.size());
+    if (size < 0 && errno == ERANGE) {
+        names.resize(kMaxXattrBytes);
+        size = calls.list(names.data(), names.size());
     }
+    if (size < 0 && errno == ENOTSUP) return {};
+    if (size < 0) throw IoError("list the attributes of", std::string(what), errno);
+    names.resize(static_cast<std::size_t>(size));
     Xattrs out;
     std::string value;
     for (const std::string_view part : split(names, '\0')) {
         if (part.empty()) continue;
         const std::string name(part);
-        value.resize(64 * 1024);  // the kernel's limit for one attribute
-        const ssize_t n = ::getxattr(path.c_str(), name.c_str(), value.data(), value.size());
+        value.resize(kMaxXattrBytes);
+        const ssize_t n = calls.get(name.c_str(), value.data(), value.size());
         if (n < 0 && errno == ENODATA) continue;
         if (n < 0) throw IoError(fmt::format("read the attribute {} of", name), std::string(what), errno);
         out.emplace(name, value.substr(0, static_cast<std::size_t>(n)));
     }
     return out;
+}
+
+// Linux 6.13, the same on all architectures; younger than our C library.
+constexpr long kGetxattrat = 464;
+constexpr long kListxattrat = 465;
+
+struct XattrValue {
+    std::uint64_t value;
+    std::uint32_t size;
+    std::uint32_t flags;
+};
+
+// An older kernel does not have the calls, and a filter around us may not know them.
+bool has_xattr_at() {
+    static const bool out = [] {
+        char names[1];
+        const long size = ::syscall(kListxattrat, AT_FDCWD, "/", AT_SYMLINK_NOFOLLOW, names, std::size_t{0});
+        return size >= 0 || (errno != ENOSYS && errno != EPERM);
+    }();
+    return out;
+}
+
+}  // namespace
+
+Xattrs read_xattrs(int fd, std::string_view what) {
+    // Descriptors opened with O_PATH refuse fgetxattr(); the link in /proc leads to the same file.
+    const std::string path = fmt::format("/proc/self/fd/{}", fd);
+    return read_xattrs({.list = [&](char* names, std::size_t size) { return ::listxattr(path.c_str(), names, size); },
+                        .get = [&](const char* name, char* value,
+                                   std::size_t size) { return ::getxattr(path.c_str(), name, value, size); }},
+                       what);
+}
+
+Xattrs read_xattrs_at(int directory, const std::string& name, std::string_view what) {
+    if (!has_xattr_at()) {
+        const int fd = ::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        return read_xattrs(Fd(check(fd, "open", std::string(what))).get(), what);
+    }
+    return read_xattrs({.list =
+                            [&](char* names, std::size_t size) {
+                                return ::syscall(kListxattrat, directory, name.c_str(), AT_SYMLINK_NOFOLLOW, names,
+                                                 size);
+                            },
+                        .get =
+                            [&](const char* attribute, char* value, std::size_t size) {
+                                const XattrValue into{.value = reinterpret_cast<std::uintptr_t>(value),
+                                                      .size = static_cast<std::uint32_t>(size),
+                                                      .flags = 0};
+                                return ::syscall(kGetxattrat, directory, name.c_str(), AT_SYMLINK_NOFOLLOW, attribute,
+                                                 &into, sizeof into);
+                            }},
+                       what);
 }
 
 namespace {

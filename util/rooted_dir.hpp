@@ -82,6 +82,9 @@ std::string clean_path(std::string_view path);
 /// All attributes of an open file (O_PATH descriptors work as well: they are read through /proc/self/fd).
 Xattrs read_xattrs(int fd, std::string_view what);
 
+/// The same of `name` in `directory` (of a symbolic link itself), in one system call if it has none (Linux 6.13).
+Xattrs read_xattrs_at(int directory, const std::string& name, std::string_view what);
+
 /// Removes `name` in `directory` and all that is below, following nothing. Absence is fine.
 void remove_tree(int directory, const std::string& name);
 

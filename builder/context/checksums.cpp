@@ -3,32 +3,24 @@
 #include <imgbuild/error.hpp>
 
 #include "builder/parallel.hpp"
+#include "layers/fingerprint.hpp"
 #include "util/bytes.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
 
 #include <sys/stat.h>
+#include <algorithm>
 #include <chrono>
+#include <span>
 
 namespace imgbuild::builder {
 namespace {
 
-constexpr std::int64_t kNanoseconds = 1'000'000'000;
-
-std::int64_t nanoseconds(const timespec& time) {
-    return time.tv_sec * kNanoseconds + time.tv_nsec;
-}
-
-layers::FileFingerprint fingerprint(const struct stat& status) {
-    return {.device = status.st_dev,
-            .inode = status.st_ino,
-            .size = static_cast<std::uint64_t>(status.st_size),
-            .mtime = nanoseconds(status.st_mtim),
-            .ctime = nanoseconds(status.st_ctim)};
-}
-
-struct stat look_at(int fd, const std::string& path) {
+layers::FileFingerprint look_at(int fd, const std::string& path) {
     struct stat status {};
     util::check(::fstat(fd, &status), "look at", path);
-    return status;
+    return layers::fingerprint_of(status);
 }
 
 Digest hash_file(int fd, const std::string& path) {
@@ -38,48 +30,92 @@ Digest hash_file(int fd, const std::string& path) {
     return sink.digest();
 }
 
-}  // namespace
+Error changed_source(const std::string& path) {
+    return Error({.code = "source.changed",
+                  .message = fmt::format("{} changed while it was being copied", util::quote(path)),
+                  .hint = "build again when nothing writes to it, or exclude it in .dockerignore",
+                  .where = {}});
+}
 
-std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<const SourceFileInfo*>& files,
-                                      layers::Store& store, unsigned threads, const Work& work) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const std::int64_t read_at = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-    std::vector<util::Fd> open;
-    std::vector<layers::FileFingerprint> prints;
-    std::vector<Digest> out(files.size());
+using Remembered = std::pair<layers::FileFingerprint, Digest>;
 
-    // In batches, so that no more descriptors are open than any machine allows.
-    constexpr std::size_t kBatch = 256;
-    for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
-        const std::size_t count = std::min(kBatch, files.size() - begin);
-        open.clear();
-        prints.clear();
-        for (std::size_t i = 0; i < count; ++i) {
-            open.push_back(tree.open(*files[begin + i]));
-            prints.push_back(fingerprint(look_at(open.back().get(), files[begin + i]->entry.path)));
-        }
+// What the store knows, and what has to be read: descriptors are only opened for that.
+class Batch {
+public:
+    Batch(const SourceTree& tree, std::span<const SourceFileInfo* const> files, std::span<Digest> out)
+        : tree_(tree), files_(files), out_(out) {}
+
+    void run(layers::Store& store, unsigned threads, const Work& work, std::int64_t read_at) {
+        std::vector<layers::FileFingerprint> prints;
+        for (std::size_t i = 0; i < files_.size(); ++i) prints.push_back(print_of(i));
         const std::vector<std::optional<Digest>> known = store.find_checksums(prints);
         std::vector<std::size_t> missing;
-        for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t i = 0; i < files_.size(); ++i) {
             if (known[i]) {
-                out[begin + i] = *known[i];
+                out_[i] = *known[i];
             } else {
                 missing.push_back(i);
             }
         }
-        in_parallel(missing.size(), threads, work.stop, [&](std::size_t at, const std::stop_token&) {
-            const std::size_t i = missing[at];
-            out[begin + i] = hash_file(open[i].get(), files[begin + i]->entry.path);
-        });
-        std::vector<std::pair<layers::FileFingerprint, Digest>> fresh;
-        for (const std::size_t i : missing) {
-            // A file that changed while it was read has a digest that belongs to no state of it.
-            const auto after = fingerprint(look_at(open[i].get(), files[begin + i]->entry.path));
-            if (after == prints[i]) fresh.emplace_back(after, out[begin + i]);
+        std::vector<std::optional<Remembered>> read(missing.size());
+        in_parallel(missing.size(), threads, work.stop,
+                    [&](std::size_t at, const std::stop_token&) { read[at] = hash(missing[at], prints[missing[at]]); });
+        std::vector<Remembered> fresh;
+        for (const auto& one : read) {
+            if (one) fresh.push_back(*one);
         }
         if (!fresh.empty()) store.remember_checksums(fresh, read_at);
     }
+
+private:
+    layers::FileFingerprint print_of(std::size_t i) const {
+        const SourceFileInfo& file = *files_[i];
+        return file.seen ? *file.seen : look_at(tree_.open(file).get(), file.entry.path);
+    }
+
+    // A file that changed while it was read has a digest that belongs to no state of it.
+    std::optional<Remembered> hash(std::size_t i, const layers::FileFingerprint& before) {
+        const SourceFileInfo& file = *files_[i];
+        const util::Fd fd = tree_.open(file);
+        out_[i] = hash_file(fd.get(), file.entry.path);
+        if (look_at(fd.get(), file.entry.path) == before) return Remembered(before, out_[i]);
+        if (file.seen) throw changed_source(file.entry.path);
+        return std::nullopt;
+    }
+
+    const SourceTree& tree_;
+    std::span<const SourceFileInfo* const> files_;
+    std::span<Digest> out_;
+};
+
+}  // namespace
+
+std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<const SourceFileInfo*>& files,
+                                      layers::Store& store, unsigned threads, const Work& work) {
+    const std::int64_t read_at = now_ns();
+    std::vector<Digest> out(files.size());
+    // In batches, so that what was read is remembered even if the build ends in the middle.
+    constexpr std::size_t kBatch = 4096;
+    for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
+        const std::size_t count = std::min(kBatch, files.size() - begin);
+        Batch(tree, std::span(files).subspan(begin, count), std::span(out).subspan(begin, count))
+            .run(store, threads, work, read_at);
+    }
     return out;
+}
+
+void require_unchanged(const SourceTree& tree, const SourceFileInfo& file, int fd, const Digest& checksum,
+                       std::int64_t read_at) {
+    if (!file.seen) return;
+    if (look_at(fd, file.entry.path) != *file.seen) throw changed_source(file.entry.path);
+    if (layers::would_show_a_change(*file.seen, read_at)) return;
+    const util::Fd again = tree.open(file);
+    if (hash_file(again.get(), file.entry.path) != checksum) throw changed_source(file.entry.path);
+}
+
+std::int64_t now_ns() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
 }  // namespace imgbuild::builder

@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/fingerprint.hpp"
 #include "layers/stat_entry.hpp"
 #include "util/text.hpp"
 
@@ -75,10 +76,9 @@ std::optional<SourceFileInfo> LocalTree::describe(int directory, const std::stri
         entry.mode = 0777;
         entry.link_target = read_link_at(directory, name, path);
     }
+    if (entry.type == EntryType::file) out.seen = layers::fingerprint_of(status);
     if (entry.type == EntryType::file && status.st_nlink > 1) out.link_group = {status.st_dev, status.st_ino};
-    const int at = ::openat(directory, name.empty() ? "." : name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    const util::Fd fd(util::check(at, "open", path));
-    entry.xattrs = util::read_xattrs(fd.get(), path);
+    entry.xattrs = util::read_xattrs_at(directory, name.empty() ? "." : name, path);
     std::erase_if(entry.xattrs, [](const auto& xattr) { return layers::is_written_by_host(xattr.first); });
     layers::normalise_capabilities(entry.xattrs);
     return out;

@@ -8,6 +8,7 @@
 
 #include "builder/work.hpp"
 #include "layers/entry.hpp"
+#include "layers/store.hpp"
 #include "util/fd.hpp"
 
 #include <cstdint>
@@ -24,6 +25,8 @@ struct SourceFileInfo {
     layers::Entry entry;
     /// Files with several names: equal for all names of one file.
     std::optional<std::pair<std::uint64_t, std::uint64_t>> link_group;
+    /// Of a file of the user's, when it was looked at.
+    std::optional<layers::FileFingerprint> seen = {};
 };
 
 class SourceTree {

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <map>
+#include <unordered_map>
 
 namespace imgbuild::builder {
 namespace {
@@ -77,6 +78,7 @@ private:
     }
 
     void identify_sources() {
+        looked_at_ = now_ns();
         for (std::size_t i = 0; i < file_.actions.size(); ++i) {
             SourceIdentity identity;
             Selection selection;
@@ -87,7 +89,7 @@ private:
             } else if (copy != nullptr && sources_[i].local) {
                 const SourceTree& tree = *sources_[i].local;
                 tree.prepare(work_);
-                selection = select_files(tree, *copy);
+                selection = select_files(tree, *copy, context_.threads);
                 contents = content_checksums(tree, files_of(selection), context_.store, context_.threads, work_);
                 identity.checksum = selection_checksum(selection, contents,
                                                        tree.keeps_times() ? FileTimes::included : FileTimes::left_out);
@@ -100,21 +102,21 @@ private:
         }
     }
 
-    // What was copied must be what the key speaks of, and the user's files can change in between. Asking for the
-    // checksums again costs a stat() for each file that has not been touched lately, since the store remembers it.
-    void require_unchanged() const {
-        for (std::size_t i = 0; i < sources_.size(); ++i) {
-            if (!sources_[i].local || sources_[i].local->identity()) continue;
+    // What was copied must be what the key speaks of, and the user's files can change in between.
+    void check_source(std::size_t action, const SourceFileInfo& file, int fd) const {
+        const auto checksum = checksums_.at(action).find(file.entry.path);
+        if (checksum == checksums_[action].end()) return;
+        require_unchanged(*trees_.at(action), file, fd, *checksum->second, looked_at_);
+    }
+
+    // By path, for check_source().
+    void index_checksums() {
+        checksums_.resize(selections_.size());
+        for (std::size_t i = 0; i < selections_.size(); ++i) {
+            if (contents_[i].empty()) continue;
             const auto files = files_of(selections_[i]);
-            const auto now = content_checksums(*sources_[i].local, files, context_.store, context_.threads, work_);
-            for (std::size_t k = 0; k < files.size(); ++k) {
-                if (now[k] == contents_[i][k]) continue;
-                throw Error(
-                    {.code = "source.changed",
-                     .message = fmt::format("{} changed while it was being copied", util::quote(files[k]->entry.path)),
-                     .hint = "build again when nothing writes to it, or exclude it in .dockerignore",
-                     .where = {}});
-            }
+            for (std::size_t k = 0; k < files.size(); ++k)
+                checksums_[i].emplace(files[k]->entry.path, &contents_[i][k]);
         }
     }
 
@@ -144,6 +146,7 @@ private:
     }
 
     layers::LayerId write(const Placement& placement, const layers::ChainView& view, const layers::KeyRecord& key) {
+        index_checksums();
         const std::int64_t time = layer_time(inputs_.base.next_time(), key.key, context_.keys.time_limit);
         layers::UnfinishedLayer unfinished = context_.forms.lease().begin_layer();
         layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()),
@@ -152,7 +155,6 @@ private:
             if (work_.stop.stop_requested()) throw Cancelled();
             write_entry(placed, time, view, writer);
         }
-        require_unchanged();
         return context_.forms.lease().publish(std::move(unfinished), writer.finish().serialize(), {}, key,
                                               on_conflict(context_.cache));
     }
@@ -193,6 +195,7 @@ private:
         }
         const util::Fd fd = trees_.at(source.action)->open(source.file);
         writer.add_copy(std::move(entry), fd.get());
+        check_source(source.action, source.file, fd.get());
     }
 
     static bool same_inode(const Entry& a, const Entry& b) {
@@ -220,6 +223,7 @@ private:
                 writer.add(std::move(entry));
             }
         }
+        check_source(archive.action, archive.file, fd.get());
     }
 
     // Links on the way to an entry are followed, those of the archive and those of the base, but never out of the
@@ -276,6 +280,10 @@ private:
     std::vector<Selection> selections_;
     /// Checksums of each selection's files, of local sources.
     std::vector<std::vector<Digest>> contents_;
+    /// The same by path, while the layer is written.
+    std::vector<std::unordered_map<std::string_view, const Digest*>> checksums_;
+    /// Before any checksum was taken.
+    std::int64_t looked_at_ = 0;
     std::vector<std::shared_ptr<const SourceTree>> trees_;
     /// First place of each file with several names.
     std::map<std::pair<std::size_t, std::pair<std::uint64_t, std::uint64_t>>, std::string> links_;

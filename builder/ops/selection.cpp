@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "builder/context/listing.hpp"
 #include "parser/glob.hpp"
 #include "parser/ignore.hpp"
 #include "util/text.hpp"
@@ -17,7 +18,8 @@ constexpr std::size_t kMaxFiles = 1'000'000;
 
 class Selector {
 public:
-    Selector(const SourceTree& tree, const CopyFiles& copy) : tree_(tree), exclude_(copy.excludes) {}
+    Selector(const SourceTree& tree, const CopyFiles& copy, unsigned threads)
+        : tree_(tree), exclude_(copy.excludes), threads_(threads) {}
 
     // "a/./b/c*": what matches b/c* below a, with all directories from a on.
     void add_with_parents(const std::string& source) {
@@ -84,7 +86,7 @@ private:
         root.self = std::move(*self);
         // What the pattern does not bring back is left out, as if by an ignore file.
         if (!pattern.empty()) include_ = parser::IgnoreMatcher({"**", "!" + pattern});
-        add_below(root, resolved);
+        add_all_below(root, resolved);
         include_ = {};
         const bool wildcard_without_match = root.below.empty() && !pattern.empty();
         if (!wildcard_without_match) selection_.roots.push_back(std::move(root));
@@ -99,18 +101,37 @@ private:
         const bool is_directory = self->entry.type == EntryType::directory;
         if (!is_directory && exclude_.excluded(root.name)) return;
         root.self = std::move(*self);
-        if (is_directory) add_below(root, root.self.entry.path);
+        if (is_directory) add_all_below(root, root.self.entry.path);
         selection_.roots.push_back(std::move(root));
     }
 
-    void add_below(SelectedRoot& root, const std::string& directory) {
-        for (SourceFileInfo& child : tree_.children(directory)) {
+    void add_all_below(SelectedRoot& root, const std::string& directory) {
+        const std::string top = root.self.entry.path;
+        Listing listing(tree_, threads_, [this, &top](const std::string& path) {
+            const std::string relative = relative_to(top, path);
+            return !is_excluded(relative) || !can_skip(relative);
+        });
+        listing.list(directory);
+        add_below(root, directory, listing);
+    }
+
+    static std::string relative_to(const std::string& top, const std::string& path) {
+        return top.empty() ? path : path.substr(top.size() + 1);
+    }
+    bool is_excluded(const std::string& relative) const {
+        return leaves_out(exclude_, relative) || leaves_out(include_, relative);
+    }
+    bool can_skip(const std::string& relative) const {
+        return exclude_.can_skip(relative) || include_.can_skip(relative);
+    }
+
+    void add_below(SelectedRoot& root, const std::string& directory, Listing& listing) {
+        for (SourceFileInfo& child : listing.take(directory)) {
             const std::string path = child.entry.path;
             const bool is_directory = child.entry.type == EntryType::directory;
-            const std::string relative =
-                root.self.entry.path.empty() ? path : path.substr(root.self.entry.path.size() + 1);
-            const bool excluded = leaves_out(exclude_, relative) || leaves_out(include_, relative);
-            if (excluded && (!is_directory || exclude_.can_skip(relative) || include_.can_skip(relative))) continue;
+            const std::string relative = relative_to(root.self.entry.path, path);
+            const bool excluded = is_excluded(relative);
+            if (excluded && (!is_directory || can_skip(relative))) continue;
             if (++count_ > kMaxFiles) {
                 throw Error({.code = "source.too-many-files",
                              .message = fmt::format("more than {} files are to be copied", kMaxFiles),
@@ -119,7 +140,7 @@ private:
             }
             const std::size_t here = root.below.size();
             root.below.push_back(std::move(child));
-            if (is_directory) add_below(root, path);
+            if (is_directory) add_below(root, path, listing);
             // An excluded directory is only there for what an exception brings back in it.
             if (excluded && root.below.size() == here + 1) root.below.pop_back();
         }
@@ -141,14 +162,15 @@ private:
     parser::IgnoreMatcher exclude_;
     /// Of a source with parents: leaves out all but that.
     parser::IgnoreMatcher include_;
+    unsigned threads_;
     Selection selection_;
     std::size_t count_ = 0;
 };
 
 }  // namespace
 
-Selection select_files(const SourceTree& tree, const CopyFiles& copy) {
-    Selector selector(tree, copy);
+Selection select_files(const SourceTree& tree, const CopyFiles& copy, unsigned threads) {
+    Selector selector(tree, copy, threads);
     for (const std::string& source : copy.sources) {
         if (copy.parents) {
             selector.add_with_parents(source);
@@ -166,7 +188,7 @@ Selection select_path(const SourceTree& tree, const std::string& path) {
                      .hint = "source= is a path in that stage or image",
                      .where = {}});
     }
-    Selector selector(tree, {});
+    Selector selector(tree, {}, 1);
     selector.add_path(path);
     return selector.take();
 }

@@ -28,7 +28,8 @@ struct Selection {
 /// followed.
 /// Throws Error "source.not-found" for a plain path that is not there (with the reason, if an ignore file is one), and
 /// "source.too-many-files" beyond a million names. A wildcard that matches nothing selects nothing.
-Selection select_files(const SourceTree& tree, const CopyFiles& copy);
+/// Directories are read on `threads` threads; the result does not depend on how many.
+Selection select_files(const SourceTree& tree, const CopyFiles& copy, unsigned threads = 1);
 
 /// The one path that a mount shows, taken as it stands: no wildcards. Throws as select_files().
 Selection select_path(const SourceTree& tree, const std::string& path);

@@ -54,8 +54,8 @@ std::string undo(Inflater& inflater, std::span<const std::byte> in, std::size_t 
 
 TEST_CASE("a member comes out whole, in whatever pieces it goes in") {
     const auto which = GENERATE(Which::fast, Which::zlib);
-    const auto [most_in, most_out] = GENERATE(table<std::size_t, std::size_t>(
-        {{1, 100'000}, {9, 7}, {300, 1000}, {70'000, 1}, {1 << 20, 1 << 20}}));
+    const auto [most_in, most_out] =
+        GENERATE(table<std::size_t, std::size_t>({{1, 100'000}, {9, 7}, {300, 1000}, {70'000, 1}, {1 << 20, 1 << 20}}));
     const auto inflater = make(which);
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{40'000}}) {
         const std::string text = text_of(size);
