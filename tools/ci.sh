@@ -61,5 +61,5 @@ part "embedded, with the thread sanitizer";   IMGBUILD=build/release/cli/imgbuil
 part "three real projects";                   IMGBUILD=build/release/cli/imgbuild IMGBUILD_REQUIRE_SANDBOX=1 tests/e2e/run realprojects
 part "kill loop";                             tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "kill loop as a plain user";             IMGBUILD_E2E_USER=imgbuild-e2e tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
-part "benchmark";                             tests/bench/run --imgbuild build/release/cli/imgbuild
+part "benchmark";                             tests/bench/run --imgbuild build/release/cli/imgbuild --runs 3 --only noop --only incr --only steps --only dag
 part "all done"
