@@ -32,7 +32,7 @@ class Incr(Noop):
 
     def floors(self):
         return {"find -printf": STAT, "tar | sha256sum": "tar -C context -c tree | sha256sum",
-                "cp -a": "cp -a context/tree copy; rm -r copy"}
+                "cp -a": "cp -a context/tree floor/tree"}
 
 
 class IncrPush(Incr):
@@ -41,7 +41,7 @@ class IncrPush(Incr):
 
     def floors(self):
         return {"find -printf": STAT, "tar | sha256sum": "tar -C context -c tree | sha256sum",
-                "tar | gzip": "tar -C context -c tree | gzip -6 > out.gz"}
+                "tar | gzip": "tar -C context -c tree | gzip -6 > floor/out.gz"}
 
 
 class CopyFrom(Workload):
@@ -53,10 +53,7 @@ class CopyFrom(Workload):
         data.tree(self.context / "tree", 20000, 4 << 10)
 
     def floors(self):
-        return {"cp -a": "cp -a context/tree copy", "tar | sha256sum": "tar -C context -c tree | sha256sum"}
-
-    def change(self, number):
-        self.place.workspace.run("rm", "-rf", self.place.path / "copy")
+        return {"cp -a": "cp -a context/tree floor/tree", "tar | sha256sum": "tar -C context -c tree | sha256sum"}
 
 
 class CopyFromAgain(CopyFrom):
@@ -82,7 +79,7 @@ class SmallFiles(Workload):
 
     def floors(self):
         return {"tar": "tar -C context -c tree | cat > /dev/null", "tar | sha256sum": "tar -C context -c tree | sha256sum",
-                f"tar | {self.compressor}": f"tar -C context -c tree | {self.compressor} > out.packed"}
+                f"tar | {self.compressor}": f"tar -C context -c tree | {self.compressor} > floor/packed"}
 
 
 class SmallFilesZstd(SmallFiles):

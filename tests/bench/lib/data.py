@@ -1,4 +1,5 @@
 """What is built from, made from a seed: the same bytes on every machine."""
+import functools
 import gzip
 import hashlib
 import io
@@ -14,6 +15,7 @@ import busybox
 POOL_BYTES = 4 << 20
 
 
+@functools.cache
 def text(seed, size=POOL_BYTES):
     """Bytes that compress to about half, as programs and documents do."""
     source = random.Random(seed)

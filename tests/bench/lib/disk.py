@@ -1,6 +1,7 @@
 """Where a workload lies: a fresh ext4 in a loop image, so that neither the age of the disk's file system nor what others
 left in it is measured."""
 import contextlib
+import os
 import pathlib
 import shutil
 import subprocess
@@ -50,8 +51,9 @@ def unmount_below(path):
 def place(here=False):
     """A Place on a fresh file system; with `here` in the temporary directory."""
     tempfile.tempdir = None
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="imgbuild-bench-"))
-    folder.chmod(0o755)
+    # No random name: buildah takes the path of a layout for a reference, which may not have every character.
+    folder = pathlib.Path(tempfile.gettempdir(), f"imgbuild-bench-{os.getpid()}")
+    folder.mkdir(mode=0o755)
     top = folder if here else _mounted(folder)
     made = Place(top)
     try:

@@ -64,34 +64,49 @@ def run(commands, environment, cwd):
     return total
 
 
-def _attempt(series, counts, action):
-    """Adds a sample if the round counts; after a failure nothing more is tried."""
+def _attempt(series, action):
+    """What the action returns; None after a failure, and then nothing more is tried."""
     if series.failure:
-        return
+        return None
     try:
-        sample = action()
+        return action()
     except Failed as failed:
         series.failure = str(failed)
-        return
-    if counts:
-        series.samples.append(sample)
+        return None
 
 
 def _tool_round(workload, tool, rows, number):
     """One tool's turn: all rows of the workload in one store, empty at first unless the workload keeps it."""
+    store = workload.store(tool)
     if not workload.warm or number == workload.first_round:
-        tool.reset(workload.store(tool), workload.bases())
+        for series in rows:
+            _attempt(series, lambda: tool.reset(store, workload.bases()))
     job = workload.job(tool, number)
-    for series in rows:
+
+    def measured():
         workload.place.sync()
         before = workload.written_before(job)
-
-        def measured(before=before):
-            sample = run(tool.commands(workload.store(tool), job), tool.environment(workload.store(tool)), workload.place.path)
-            sample.written = workload.written(job, before)
-            return sample
-        _attempt(series, number >= 0, measured)
+        sample = run(tool.commands(store, job), tool.environment(store), workload.place.path)
+        sample.written = workload.written(job, before)
+        return sample
+    for series in rows:
+        _count(series, _attempt(series, measured), number)
     workload.clear(job)
+
+
+def _floor_round(workload, series, script, number):
+    def measured():
+        workload.place.workspace.run("rm", "-rf", workload.place.path / "floor")
+        (workload.place.path / "floor").mkdir()
+        workload.place.sync()
+        return run([["sh", "-euc", script]], workload.place.workspace.environment(), workload.place.path)
+    _count(series, _attempt(series, measured), number)
+
+
+def _count(series, sample, number):
+    """Rounds before the first are for warming up."""
+    if sample and number >= 0:
+        series.samples.append(sample)
 
 
 def workload_rows(workload, tools, rounds):
@@ -107,7 +122,5 @@ def workload_rows(workload, tools, rounds):
         for index, tool in enumerate(tools):
             _tool_round(workload, tool, [row.series[index] for row in rows], number)
         for series, script in floors:
-            workload.place.sync()
-            _attempt(series, number >= 0, lambda script=script: run([["sh", "-euc", script]], workload.place.workspace.environment(),
-                                                                    workload.place.path))
+            _floor_round(workload, series, script, number)
     return rows

@@ -35,10 +35,10 @@ class PullPush(Workload):
         blobs = "$(ls -S base/blobs/sha256 | head -4)"
         floors = {"sha256sum": f"cd base/blobs/sha256; sha256sum $(ls -S | head -4)",
                   "gzip -d": f"for blob in {blobs}; do gzip -dc base/blobs/sha256/$blob > /dev/null & done; wait",
-                  "tar xz": f"rm -rf unpacked; mkdir unpacked; for blob in {blobs}; do "
-                            "tar -C unpacked -xzf base/blobs/sha256/$blob & done; wait"}
+                  "tar xz": f"for blob in {blobs}; do "
+                            "tar -C floor -xzf base/blobs/sha256/$blob & done; wait"}
         if shutil.which("skopeo"):
             floors["skopeo copy (pull without unpacking)"] = (
-                "rm -rf pulled; skopeo copy -q --insecure-policy --src-tls-verify=false "
-                f"docker://{self.place.registry.host}/base:1 oci:pulled:1")
+                "skopeo copy -q --insecure-policy --src-tls-verify=false "
+                f"docker://{self.place.registry.host}/base:1 oci:floor/pulled:1")
         return floors

@@ -12,9 +12,10 @@ from workload import Workload
 
 # What a step costs without a builder: namespaces, an overlay, a shell.
 UNSHARE = """\
-mkdir -p floor/lower floor/upper floor/work floor/root
-[ -e floor/lower/bin ] || { mkdir floor/lower/bin floor/lower/proc; cp "$(command -v busybox)" floor/lower/bin/busybox; }
+mkdir -p floor/lower/bin floor/lower/proc
+cp "$(command -v busybox)" floor/lower/bin/busybox
 step() {
+    mkdir -p floor/$1/upper floor/$1/work floor/$1/root
     unshare -mpiuf sh -ec "
         mount -t overlay -o lowerdir=floor/lower,upperdir=floor/$1/upper,workdir=floor/$1/work overlay floor/$1/root
         mount -t proc proc floor/$1/root/proc
@@ -34,7 +35,7 @@ class Steps(Workload):
     def floors(self):
         return {"unshare": UNSHARE + f"""
             for n in $(seq {self.count}); do
-                rm -rf floor/one; mkdir -p floor/one/upper floor/one/work floor/one/root; step one "echo $n > /f$n"
+                step $n "echo $n > /f$n"
             done"""}
 
 
@@ -51,7 +52,6 @@ class Dag(Workload):
         return {"sleep 1": "sleep 1",
                 "unshare": UNSHARE + f"""
             for n in $(seq {self.stages}); do
-                rm -rf floor/$n; mkdir -p floor/$n/upper floor/$n/work floor/$n/root
                 step $n "busybox sleep 1 && busybox seq $n 20000 > /out" &
             done
             wait"""}
@@ -80,7 +80,7 @@ class BigFile(Workload):
 
     def floors(self):
         return {"the step": f"for n in $(seq {self.times}); do cat seed; done > big", "sha256sum": "sha256sum big",
-                "cp": "cp big big2; rm big2", self.compressor: f"{self.compressor} -c big > out.packed"}
+                "cp": "cp big floor/big", self.compressor: f"{self.compressor} -c big > floor/packed"}
 
 
 class BigFileZstd(BigFile):
@@ -129,7 +129,6 @@ class Real(Workload):
 
     def floors(self):
         return {"tar x; chroot apt-get, gcc": f"""
-            rm -rf floor; mkdir floor
             tar -C floor -xf {self.rootfs}
             cp /etc/resolv.conf floor/etc/resolv.conf; cp context/hello.c floor/tmp
             export DEBIAN_FRONTEND=noninteractive

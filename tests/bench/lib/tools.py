@@ -106,9 +106,13 @@ class Buildah(Tool):
         return commands
 
 
-def available(binary, wanted):
-    """All tools that this machine has, imgbuild first; of `wanted` only those."""
+def available(binary, wanted=None):
+    """All tools that this machine has, imgbuild first; of `wanted` (if any) only those. ValueError for what is not there."""
     tools = [Imgbuild(binary)]
     if shutil.which("buildah"):
         tools.append(Buildah())
+    names = [tool.name for tool in tools]
+    missing = [name for name in wanted or names if name not in names]
+    if missing:
+        raise ValueError(f"not installed, or not known here: {', '.join(missing)}; there are {', '.join(names)}")
     return [tool for tool in tools if not wanted or tool.name in wanted]
