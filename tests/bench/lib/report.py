@@ -1,9 +1,13 @@
 """What was measured, for people, for documents and for programs."""
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
 import platform
+import re
+
+from measure import Row, Sample, Series
 
 
 def seconds(value):
@@ -70,35 +74,63 @@ def text_lines(row):
 
 # ------------------------------------------------------------ Markdown
 
-def _tool_cell(series):
-    if series.failure:
-        return "failed"
-    spread = series.seconds()
-    return f"{seconds(series.median())} ({seconds(min(spread))}–{seconds(max(spread))})"
+def _tool_cell(row, series):
+    if not series or not series.samples:
+        return series.failure or "" if series else ""
+    spread, times = series.seconds(), ratio(row, series)
+    cell = f"{seconds(series.median())} ({seconds(min(spread))}–{seconds(max(spread))})"
+    return cell if times is None else f"{cell} × {times:.3g}"
 
 
-def markdown(rows):
-    """Two tables: the tools, and the floors."""
+def _cost_cell(series):
+    if not series or not series.samples:
+        return ""
+    figures = (seconds(series.median("cpu")), mebibytes(series.median("peak")), size(series.median("written")))
+    return " · ".join(filter(None, figures))
+
+
+def _floor_figures(series):
+    return f"{seconds(series.median())} ({seconds(series.median('cpu'))})"
+
+
+def _machine_line(facts, runs):
+    return (f"Seen on {facts['date']}: {facts['cores']} cores ({facts['cpu']}), {facts['memory'] / (1 << 30):.0f} GiB, Linux "
+            f"{facts['kernel']}, ext4 in a loop image; medians of {runs} rounds, fastest and slowest in brackets,\n"
+            "× how many times as long as imgbuild.\n")
+
+
+def markdown(rows, facts, runs):
+    """The tools, their costs, and the floors."""
     tools = list(dict.fromkeys(series.name for row in rows for series in row.series if series.kind == "tool"))
-    out = [f"| workload | what | target | {' | '.join(tools)} | {' | '.join(f'{name}, CPU · peak · written' for name in tools)} |",
-           "|" + "---|" * (3 + 2 * len(tools))]
+    out = [_machine_line(facts, runs), f"| workload | what | {' | '.join(tools)} | target | |",
+           "|---|---|" + "---|" * (len(tools) + 2)]
+    by_name = [(row, {series.name: series for series in row.series}) for row in rows]
+    for row, series in by_name:
+        cells = " | ".join(_tool_cell(row, series.get(name)) for name in tools)
+        out.append(f"| {row.name} | {row.title} | {cells} | {row.target:g} | {verdict(row)} |")
+    out += ["", "CPU seconds · peak memory · bytes written:", "", f"| workload | {' | '.join(tools)} |",
+            "|---|" + "---|" * len(tools)]
+    for row, series in by_name:
+        out.append(f"| {row.name} | {' | '.join(_cost_cell(series.get(name)) for name in tools)} |")
+    out += ["", "Floors: seconds (CPU seconds) that plain tools take for the same data in the same rounds.", "",
+            "| workload | floors |", "|---|---|"]
     for row in rows:
-        by_name = {series.name: series for series in row.series}
-        times = [_tool_cell(by_name[name]) for name in tools]
-        for index, name in enumerate(tools):
-            factor = ratio(row, by_name[name])
-            if factor:
-                times[index] += f", × {factor:.3g}"
-        rest = [" · ".join(filter(None, (seconds(s.median("cpu")), mebibytes(s.median("peak")), size(s.median("written")))))
-                for s in (by_name[name] for name in tools)]
-        out.append(f"| {row.name} | {row.title} | {row.target:g} {verdict(row)} | {' | '.join(times)} | {' | '.join(rest)} |")
-    out += ["", "| workload | floor | seconds | CPU |", "|---|---|---|---|"]
-    for row in rows:
-        for series in row.series:
-            if series.kind == "floor":
-                out.append(f"| {row.name} | `{series.name}` | {series.failure or seconds(series.median())} | "
-                           f"{seconds(series.median('cpu'))} |")
+        floors = [f"`{s.name}` {s.failure or _floor_figures(s)}" for s in row.series if s.kind == "floor"]
+        if floors:
+            out.append(f"| {row.name} | {', '.join(floors)} |")
     return "\n".join(out) + "\n"
+
+
+BEGIN, END = "<!-- tests/bench/run --markdown: begin -->\n", "<!-- end -->\n"
+
+
+def write_markdown(path, text):
+    """The file, or what it has between the two marks."""
+    path = pathlib.Path(path)
+    old = path.read_text() if path.exists() else ""
+    if BEGIN in old:
+        text = re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: BEGIN + text + END, old, flags=re.S)
+    path.write_text(text)
 
 
 # ------------------------------------------------------------ JSON
@@ -108,9 +140,19 @@ def machine():
     cpu = next((line.partition(":")[2].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory": memory, "kernel": platform.release()}
+    return {"date": datetime.date.today().isoformat(), "cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory": memory,
+            "kernel": platform.release()}
 
 
-def as_json(rows, runs):
-    return json.dumps({"version": 1, "machine": machine(), "runs": runs,
+def as_json(rows, facts, runs):
+    return json.dumps({"version": 1, "machine": facts, "runs": runs,
                        "rows": [{**dataclasses.asdict(row), "verdict": verdict(row)} for row in rows]}, indent=1) + "\n"
+
+
+def from_json(text):
+    """(rows, machine, runs) of what as_json() wrote."""
+    document = json.loads(text)
+    rows = [Row(row["name"], row["title"], row["target"],
+                [Series(series["name"], series["kind"], [Sample(**sample) for sample in series["samples"]], series["failure"])
+                 for series in row["series"]]) for row in document["rows"]]
+    return rows, document["machine"], document["runs"]
