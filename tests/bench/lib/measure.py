@@ -86,7 +86,9 @@ def _tool_round(workload, tool, rows, number):
     def measured():
         workload.place.sync()
         before = workload.written_before(job)
+        tool.before()
         sample = run(tool.commands(store, job), tool.environment(store), workload.place.path)
+        tool.after(sample)
         sample.written = workload.written(job, before)
         return sample
     for series in rows:
@@ -117,10 +119,14 @@ def workload_rows(workload, tools, rounds):
         row.series = [Series(tool.name, "tool") for tool in tools]
     floors = [(Series(name, "floor"), script) for name, script in workload.floors().items()]
     rows[0].series += [series for series, _ in floors]
-    for number in range(workload.first_round, rounds):
-        workload.change(number)
-        for index, tool in enumerate(tools):
-            _tool_round(workload, tool, [row.series[index] for row in rows], number)
-        for series, script in floors:
-            _floor_round(workload, series, script, number)
+    try:
+        for number in range(workload.first_round, rounds):
+            workload.change(number)
+            for index, tool in enumerate(tools):
+                _tool_round(workload, tool, [row.series[index] for row in rows], number)
+            for series, script in floors:
+                _floor_round(workload, series, script, number)
+    finally:
+        for tool in tools:
+            tool.close()
     return rows

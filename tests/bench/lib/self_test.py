@@ -12,7 +12,7 @@ import disk
 import measure
 import oci
 import report
-import tools
+import workloads
 import workspace
 from expect import contains, equal, expect
 
@@ -118,7 +118,7 @@ class TinyArchive(context_workloads.SmallFiles):
 def test_a_workload():
     """noop with little data, imgbuild alone: a round that does not count, samples, a floor, and nothing is built twice."""
     with disk.place(here=True) as place:
-        tool = tools.available(workspace.binary(), ["imgbuild"])
+        tool = workloads.tools(workspace.binary(), ["imgbuild"])
         workload = TinyNoop(place)
         row, = measure.workload_rows(workload, tool, 2)
         equal([(series.name, series.failure, len(series.samples)) for series in row.series],
@@ -132,7 +132,7 @@ def test_an_archive():
     with disk.place(here=True) as place:
         workload, seen = TinyArchive(place), types.SimpleNamespace(files=None)
         workload.clear = lambda job: setattr(seen, "files", oci.load(job.archive).tree())
-        row, = measure.workload_rows(workload, tools.available(workspace.binary(), ["imgbuild"]), 1)
+        row, = measure.workload_rows(workload, workloads.tools(workspace.binary(), ["imgbuild"]), 1)
         equal(row.series[0].failure, None, "the failure")
         equal(sum(path.endswith(".txt") for path in seen.files), 30, "files in the archive")
         equal(row.series[0].samples[0].written, (place.path / "out.tar").stat().st_size, "the bytes")

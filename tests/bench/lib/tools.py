@@ -31,7 +31,19 @@ def checked(command, environment):
 
 
 class Tool:
-    """`name`; commands(store, job) and environment(store) are what is measured, reset(store, bases) is not."""
+    """`name`; commands(store, job) and environment(store) are what is measured, reset(store, bases) is not.
+
+    before() and after(sample) surround what is measured: a builder with a daemon adds what that spent. close() ends it.
+    """
+
+    def before(self):
+        pass
+
+    def after(self, sample):
+        pass
+
+    def close(self):
+        pass
 
     def environment(self, store):
         # Little and known; proxies pass, since a step may need one to fetch its packages.
@@ -77,42 +89,3 @@ class Imgbuild(Tool):
         else:
             words += ["-t", f"{job.name}:1"]
         return [[*words, job.context]]
-
-
-class Buildah(Tool):
-    """Debian's, with the overlay driver and its lightest isolation; stages side by side, as everywhere else."""
-    name = "buildah"
-
-    def places(self, store):
-        return ["buildah", "--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay"]
-
-    def prime(self, store, bases):
-        for base, layout in bases.items():
-            pulled = checked([*self.places(store), "pull", "-q", f"oci:{layout}:latest"], self.environment(store)).split()[-1]
-            checked([*self.places(store), "tag", pulled, f"localhost/{base}:latest"], self.environment(store))
-
-    def commands(self, store, job):
-        build = [*self.places(store), "bud", "-q", "--isolation", "chroot", "--layers", "--jobs", "8", "--tls-verify=false",
-                 "-t", f"localhost/{job.name}:1", "-f", job.context / "Buildfile"]
-        for argument in job.arguments:
-            build += ["--build-arg", argument]
-        commands = [[*build, job.context]]
-        push = [*self.places(store), "push", "-q", "--tls-verify=false", "--compression-format", job.compression,
-                f"localhost/{job.name}:1"]
-        if job.archive:
-            commands.append([*push, f"oci-archive:{job.archive}"])
-        elif job.registry:
-            commands.append([*push, f"docker://{job.registry}/{job.name}:1"])
-        return commands
-
-
-def available(binary, wanted=None):
-    """All tools that this machine has, imgbuild first; of `wanted` (if any) only those. ValueError for what is not there."""
-    tools = [Imgbuild(binary)]
-    if shutil.which("buildah"):
-        tools.append(Buildah())
-    names = [tool.name for tool in tools]
-    missing = [name for name in wanted or names if name not in names]
-    if missing:
-        raise ValueError(f"not installed, or not known here: {', '.join(missing)}; there are {', '.join(names)}")
-    return [tool for tool in tools if not wanted or tool.name in wanted]
