@@ -46,8 +46,8 @@ class Tool:
         pass
 
     def environment(self, store):
-        # Little and known; proxies pass, since a step may need one to fetch its packages.
-        keep = {key: value for key, value in os.environ.items() if key.lower().endswith("_proxy")}
+        # Little and known; proxies pass, since a step may need one to fetch its packages, and options of sanitizers.
+        keep = {key: value for key, value in os.environ.items() if key.lower().endswith(("_proxy", "san_options"))}
         return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(store.parent), "LC_ALL": "C.UTF-8", **keep}
 
     def reset(self, store, bases):
