@@ -37,7 +37,8 @@ ChainView::ChainView(Layers oldest_first) : given_(std::move(oldest_first)), lay
         // From now on everything looks only at layers below, whose names are final.
         const auto link_of = [&](const std::string& path) -> std::optional<std::string> {
             const auto found = find_below(path, layer);
-            if (!found || found->entry->type != EntryType::symlink) return std::nullopt;
+            // A link can have several names, too.
+            if (!found || inode(*found).entry->type != EntryType::symlink) return std::nullopt;
             return resolve_below(path, util::Follow::yes, layer).path;
         };
         if (auto moved = move_names(*layers_[layer], link_of)) {
@@ -147,7 +148,8 @@ ChainView::Resolved ChainView::resolve_below(std::string_view path, util::Follow
         std::string next = join_path(done, component);
         const std::optional<Spot>& here = spots.back();
         std::optional<Spot> spot = here && here->is_directory() ? step(*here, next) : std::nullopt;
-        const bool link = spot && spot->found.entry->type == EntryType::symlink;
+        const Entry* node = spot ? inode(spot->found).entry : nullptr;
+        const bool link = node != nullptr && node->type == EntryType::symlink;
         if (!link || (rest.empty() && follow == util::Follow::no)) {
             done = std::move(next);
             spots.push_back(spot);
@@ -159,7 +161,7 @@ ChainView::Resolved ChainView::resolve_below(std::string_view path, util::Follow
                          .hint = {},
                          .where = {}});
         }
-        const std::string& target = spot->found.entry->link_target;
+        const std::string& target = node->link_target;
         if (target.starts_with('/')) {
             done.clear();
             spots.resize(1);

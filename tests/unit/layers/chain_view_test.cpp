@@ -119,6 +119,17 @@ TEST_CASE("names that go through a link of a lower layer are where it leads") {
     CHECK(view.tree_path(*found) == "lib/sub/c");
 }
 
+TEST_CASE("a link with several names leads the way under each of them") {
+    const Entry second{.path = "z", .type = EntryType::hardlink, .link_target = "lib"};
+    Entry third{.path = "o", .type = EntryType::hardlink, .link_target = "z"};
+    third.external = true;
+    const ChainView view({layer({directory("usr"), directory("usr/lib"), soft_link("lib", "usr/lib"), second}),
+                          layer({third}), layer({implied("z"), file("z/a"), implied("o"), file("o/b")})});
+    CHECK(names_in(view, "usr/lib") == "a b");
+    CHECK(view.resolve("o/a", Follow::yes).path == "usr/lib/a");
+    CHECK(view.resolve("z", Follow::no).path == "z");
+}
+
 TEST_CASE("a described directory replaces a link of a lower layer") {
     const ChainView view({layer({soft_link("lib", "usr/lib")}), layer({directory("lib"), file("lib/b")})});
     CHECK(view.find("lib")->entry->type == EntryType::directory);
