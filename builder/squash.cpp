@@ -79,15 +79,15 @@ private:
         Entry entry = *inode.entry;
         entry.path = path;
         entry.overridden = false;
-        if (entry.type != EntryType::file) {
-            writer_.add(std::move(entry));
-            return;
-        }
         const bool is_below = inode.layer < below_.size();
         const auto first = is_below ? inode.entry->path : names_.try_emplace(inode.entry, path).first->second;
         if (is_below || first != path) {
             entry.type = EntryType::hardlink;
             entry.link_target = first;
+            writer_.add(std::move(entry));
+            return;
+        }
+        if (entry.type != EntryType::file) {
             writer_.add(std::move(entry));
             return;
         }
@@ -116,7 +116,7 @@ layers::KeyRecord squash_key(const FileSystem& below, const FileSystem& fs) {
     };
     const auto first = fs.layers.begin() + static_cast<std::ptrdiff_t>(below.layers.size());
     const std::string ingredients =
-        fmt::format(R"({{"base":[{}],"layers":[{}],"op":"squash","v":1}})",
+        fmt::format(R"({{"base":[{}],"layers":[{}],"op":"squash","v":2}})",
                     list(below.layers.begin(), below.layers.end()), list(first, fs.layers.end()));
     return {.key = util::Sha256::of(ingredients), .kind = "squash", .slot = "", .ingredients = ingredients};
 }

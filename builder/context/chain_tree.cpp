@@ -22,7 +22,7 @@ SourceFileInfo ChainTree::describe(const layers::Found& found) const {
     const layers::Found inode = view_.inode(found);
     SourceFileInfo out{.entry = *inode.entry, .link_group = {}};
     out.entry.path = found.entry->path;
-    if (inode.entry->type == EntryType::file) out.link_group = {0, reinterpret_cast<std::uintptr_t>(inode.entry)};
+    if (inode.entry->type != EntryType::directory) out.link_group = {0, reinterpret_cast<std::uintptr_t>(inode.entry)};
     out.entry.opaque = false;
     out.entry.implicit = false;
     out.entry.overridden = false;

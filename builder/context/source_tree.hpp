@@ -23,7 +23,8 @@ namespace imgbuild::builder {
 /// A name in a source tree. `entry.path` is relative to the tree's root; hard links appear as what they link to.
 struct SourceFileInfo {
     layers::Entry entry;
-    /// Files with several names: equal for all names of one file.
+    /// Files with several names: equal for all names of one file. Links, pipes and devices can have several as well;
+    /// a copy gives those a node for each name, as it does with other builders, and only whole images keep them.
     std::optional<std::pair<std::uint64_t, std::uint64_t>> link_group;
     /// Of a file of the user's, when it was looked at.
     std::optional<layers::FileFingerprint> seen = {};

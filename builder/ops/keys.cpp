@@ -156,7 +156,7 @@ void update(util::Sha256& hash, const layers::Entry& entry) {
 class LinkNumbers {
 public:
     std::size_t of(const SourceFileInfo& file) {
-        if (!file.link_group) return 0;
+        if (!file.link_group || file.entry.type != layers::EntryType::file) return 0;
         return numbers_.try_emplace(*file.link_group, numbers_.size() + 1).first->second;
     }
 

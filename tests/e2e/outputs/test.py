@@ -11,7 +11,8 @@ from expect import contains, equal, expect, lacks
 
 BUILDFILE = """\
 FROM busybox AS base
-RUN mkdir /d && echo old > /d/gone && echo x > /d/file && ln /d/file /d/twin && chmod 750 /d
+RUN mkdir /d && echo old > /d/gone && echo x > /d/file && ln /d/file /d/twin && chmod 750 /d \\
+ && mkfifo -m 640 /d/pipe && ln /d/pipe /d/same-pipe && ln -s file /d/soft && ln /d/soft /d/same-soft
 FROM base
 RUN rm /d/gone && echo new > /added && ln -s d/file /link
 """
