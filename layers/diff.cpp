@@ -187,7 +187,18 @@ private:
 
     void drop_socket(int directory, const std::string& name, std::string path) {
         util::check(::unlinkat(directory, name.c_str(), 0), "remove", path);
+        if (shows_through(path)) {
+            items_.push_back({.entry = whiteout_at(path)});
+            TreeInodes(upper_).make_node(items_.back().entry);
+        }
         sockets_.push_back(std::move(path));
+    }
+
+    // The socket took something's place, which must not come back without it.
+    bool shows_through(const std::string& path) const {
+        if (options_.below == nullptr || !options_.below->find(path)) return false;
+        return std::none_of(items_.begin(), items_.end(),
+                            [&](const Item& item) { return item.entry.opaque && is_inside(path, item.entry.path); });
     }
 
     void add_xattrs(const std::string& file, const struct stat& status, Entry& entry) {

@@ -28,7 +28,8 @@ struct ScanOptions {
 
 struct ScanResult {
     NameIndex names;
-    /// Paths of sockets, which no tar can hold and which mean nothing without their process; removed from the tree.
+    /// Paths of sockets, which no tar can hold and which mean nothing without their process; removed from the tree, and
+    /// whited out where something lies below.
     std::vector<std::string> sockets;
 };
 

@@ -119,6 +119,23 @@ TEST_CASE("sockets are left out and named") {
     CHECK_FALSE(tree.root().stat("s", Follow::no).has_value());
 }
 
+TEST_CASE("what a socket took the place of does not come back") {
+    Tree tree;
+    make_directory(tree, "d");
+    make_directory(tree, "opaque");
+    set_xattr(tree, "opaque", "user.overlay.opaque", "y");
+    for (const char* name : {"d/s", "d/new", "opaque/s"})
+        REQUIRE(::mknod((tree.path() + "/" + name).c_str(), S_IFSOCK | 0600, 0) == 0);
+    const ChainView below({layer({directory("d"), file("d/s"), directory("opaque"), file("opaque/s")})});
+    const NameIndex names = scan(tree, &below).names;
+    CHECK(names.find("d/s")->type == EntryType::whiteout);
+    CHECK(names.find("d/new") == nullptr);
+    CHECK(names.find("opaque/s") == nullptr);
+    CHECK(S_ISCHR(tree.root().stat("d/s", Follow::no)->st_mode));
+    CHECK(tree.root().stat("d", Follow::no)->st_mtim.tv_sec == kTime);
+    CHECK(scan(tree, &below).names == names);
+}
+
 TEST_CASE("features of overlay that we do not enable are a bug and said to be one") {
     Tree tree;
     write_file(tree, "f", "x", 5, 0);
