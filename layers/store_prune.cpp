@@ -34,7 +34,10 @@ public:
             status.st_nlink > 1 && !S_ISDIR(status.st_mode) && !linked_.emplace(status.st_dev, status.st_ino).second;
         if (!counted) bytes_ += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
         if (!S_ISDIR(status.st_mode)) return;
-        const util::Fd inside = util::open_at(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        const util::Fd inside(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        // What was moved aside is anybody's to remove.
+        if (!inside && errno == ENOENT) return;
+        util::check(inside.get(), "open", name);
         for (const util::DirEntry& entry : util::list_directory(inside.get(), name)) add(inside.get(), entry.name);
     }
 

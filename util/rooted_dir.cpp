@@ -133,7 +133,9 @@ std::optional<std::string> RootedDir::read_file(std::string_view path, std::size
 
 std::vector<DirEntry> list_directory(int directory, std::string_view what) {
     // A descriptor of its own: the position in a directory belongs to the open file, and O_PATH cannot be read.
-    Fd own(check(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open", std::string(what)));
+    Fd own(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!own && errno == ENOENT) return {};  // removed since it was opened
+    check(own.get(), "open", std::string(what));
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(own.get()), ::closedir);
     if (!stream) throw IoError("list", std::string(what), errno);
     static_cast<void>(own.release());
@@ -267,7 +269,8 @@ Xattrs read_xattrs_at(int directory, const std::string& name, std::string_view w
 namespace {
 
 // A step may leave directories nested deeper than our stack or our descriptors reach. Below kDeepest levels a
-// directory is moved up beside the first one and taken from there.
+// directory is moved up beside the first one and taken from there. Somebody else may be removing the same tree: what is
+// gone is gone.
 class Removal {
 public:
     explicit Removal(int top) : top_(top) {}
@@ -290,7 +293,8 @@ private:
         if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
         if (errno == EACCES || errno == EPERM) {
             // A step may have left a directory without write or search permission.
-            check(::fchmodat(directory, name.c_str(), 0700, 0), "open up for removal", name);
+            if (::fchmodat(directory, name.c_str(), 0700, 0) != 0 && errno != ENOENT)
+                throw IoError("open up for removal", name, errno);
         } else if (errno != ENOTEMPTY && errno != EEXIST) {
             throw IoError("remove", name, errno);
         }
@@ -299,11 +303,14 @@ private:
             return;
         }
         empty(directory, name, depth);
-        check(::unlinkat(directory, name.c_str(), AT_REMOVEDIR), "remove", name);
+        if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+            throw IoError("remove", name, errno);
     }
 
     void empty(int directory, const std::string& name, int depth) {
-        const Fd inside = open_at(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        const Fd inside(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!inside && errno == ENOENT) return;
+        check(inside.get(), "open", name);
         for (const DirEntry& entry : list_directory(inside.get(), name)) {
             if (entry.type != DT_DIR && entry.type != DT_UNKNOWN) {
                 if (::unlinkat(inside.get(), entry.name.c_str(), 0) == 0 || errno == ENOENT) continue;
@@ -319,6 +326,7 @@ private:
                 pending_.push_back(target);
                 return;
             }
+            if (errno == ENOENT) return;
             if (errno != EEXIST) throw IoError("move up for removal", name, errno);
         }
     }

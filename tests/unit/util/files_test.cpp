@@ -6,10 +6,14 @@
 
 #include "tests/support/catch.hpp"
 
+#include <fmt/format.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <filesystem>
+#include <future>
+#include <vector>
 
 using namespace imgbuild;
 using namespace imgbuild::util;
@@ -74,6 +78,18 @@ TEST_CASE("a tree deeper than any path is removed") {
     }
     remove_all(dir.path() + "/deep");
     CHECK(list_directory(open_path(dir.path(), O_RDONLY | O_DIRECTORY).get(), "dir").empty());
+}
+
+TEST_CASE("a tree may be removed by several at once") {
+    for (int round = 0; round < 20; ++round) {
+        const TempDir temp("/tmp", "imgbuild-test-");
+        for (int i = 0; i < 200; ++i) make_directories(fmt::format("{}/tree/{}/{}", temp.path(), i % 20, i));
+        std::vector<std::future<void>> removals;
+        for (int i = 0; i < 4; ++i)
+            removals.push_back(std::async(std::launch::async, [&] { remove_all(temp.path() + "/tree"); }));
+        for (std::future<void>& removal : removals) CHECK_NOTHROW(removal.get());
+        CHECK_FALSE(fs::exists(temp.path() + "/tree"));
+    }
 }
 
 TEST_CASE("an exclusive lock keeps others out until it goes") {
