@@ -5,7 +5,8 @@
 #
 #   build   compile imgbuild and run the example (libraries, CMake, Ninja, busybox-static)
 #   test    the unit tests and checks (Catch2, Python, clang-format)
-#   peers   what the end-to-end tests compare with (docker-registry, skopeo, umoci, crun, podman, buildah, mmdebstrap)
+#   peers   what the end-to-end tests compare with (docker-registry, skopeo, umoci, crun, podman, buildah, mmdebstrap,
+#           bsdtar)
 #   full    what tools/ci.sh --full adds (clang, clang-tidy, fuzzing runtime, Google Benchmark)
 set -euo pipefail
 
@@ -14,7 +15,8 @@ declare -A packages=(
            libsqlite3-dev libzstd-dev libdeflate-dev libisal-dev zlib1g-dev libarchive-dev libseccomp-dev libcurl4-openssl-dev
            ca-certificates busybox-static"
   [test]="catch2 python3 clang-format git"
-  [peers]="docker-registry skopeo umoci crun podman buildah mmdebstrap openssl zstd uidmap"
+  [peers]="docker-registry skopeo umoci crun podman buildah mmdebstrap openssl zstd uidmap
+           libarchive-tools e2fsprogs"
   [full]="clang clang-tidy libclang-rt-14-dev e2fsprogs libbenchmark-dev"
 )
 

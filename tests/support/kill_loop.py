@@ -9,7 +9,6 @@ cached that the killed one had told to be done. In the end an undisturbed build 
 gives. IMGBUILD is the binary (default: the one built last); IMGBUILD_E2E_USER the plain user who builds, if one shall.
 """
 import argparse
-import json
 import os
 import pathlib
 import random
@@ -20,48 +19,15 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e" / "lib"))
 
+import battered  # noqa: E402
 import machine  # noqa: E402
-import oci  # noqa: E402
 import workspace  # noqa: E402
 from expect import Failure, Skip, equal, expect  # noqa: E402
-
-STAGE = """\
-FROM busybox AS stage{n}
-ARG ROUND
-RUN echo "$ROUND" > /round && for i in $(seq 100); do mkdir -p /a/$i && echo $i > /a/$i/f; done && chown -R {n}:{n} /a
-RUN head -c 4000000 /dev/zero > /zeros && rm -r /a/1*
-COPY . /context
-RUN cat /context/f* > /all && mv /a /b
-"""
-FINAL = """\
-FROM busybox
-COPY --from=stage1 /all /b /one/
-COPY --from=stage2 /all /b /two/
-COPY --from=stage3 /all /b /three/
-COPY --from=stage4 /all /b /four/
-RUN rm -r /one/2*
-"""
-BUILDFILE = "".join(STAGE.format(n=n) for n in range(1, 5)) + FINAL
 
 
 def arguments(ws, context, number):
     return ("build", "--progress", "json", "--build-context", f"busybox={ws.busybox()}", "--build-arg", f"ROUND={number}",
             context)
-
-
-def finished_steps(log, cached=None):
-    """The instructions with their stages that a JSON progress says are done; with `cached`, only those (not) cached."""
-    found = set()
-    for line in log.splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # the last line of a killed build may be cut
-        if event.get("event") == "finished" and event["outcome"] in ("done", "cached") and event.get("stage"):
-            # A FROM looks its image up each time, which is no work to lose.
-            if not event["instruction"].startswith("FROM") and (cached is None or event["cached"] == cached):
-                found.add((event["stage"], event["instruction"]))
-    return found
 
 
 def build(ws, context, store, number):
@@ -70,7 +36,7 @@ def build(ws, context, store, number):
     started = time.monotonic()
     done = ws.imgbuild(*arguments(ws, context, number), "-o", f"type=oci,dest={archive}", env={"IMGBUILD_ROOT": store})
     seconds = time.monotonic() - started
-    digest = oci.load(archive).digest
+    digest = battered.manifest_digest(archive)
     archive.unlink()
     return digest, seconds, done.err
 
@@ -97,7 +63,7 @@ def kill_once(ws, context, store, number, delay):
 
 def run_loop(ws, rounds, dice):
     machine.need_root()
-    context = ws.context({"Buildfile": BUILDFILE, **{f"f{n}": f"{n}\n" * 2000 for n in range(60)}})
+    context = ws.context({"Buildfile": battered.BUILDFILE, **{f"f{n}": f"{n}\n" * 2000 for n in range(60)}})
     _, seconds, _ = build(ws, context, ws.path / "fresh", 0)
     store, killed, kept, number = ws.path / "battered", 0, 0, 0
     while killed < rounds:
@@ -110,10 +76,9 @@ def run_loop(ws, rounds, dice):
             continue
         killed += 1
         _, _, log = build(ws, context, store, number)
-        lost = finished_steps(told) - finished_steps(log, cached=True)
-        expect(not lost, f"round {number}: these steps had been done, and were done again: {sorted(lost)}")
-        kept += len(finished_steps(told, cached=False))
-        equal(machine.unfinished(store), [], f"what is left in the store's tmp after round {number}")
+        battered.require_kept(told, log)
+        kept += len(battered.finished_steps(told, cached=False))
+        battered.require_whole(store)
         if killed % 10 == 0:
             print(f"{killed} killed, {kept} finished steps all found again", flush=True)
     wanted = build(ws, context, ws.path / "fresh", number + 1)[0]
