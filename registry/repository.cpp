@@ -161,6 +161,22 @@ oci::Document Repository::fetch_manifest(std::string_view tag_or_digest, std::st
     return document;
 }
 
+std::optional<Digest> Repository::find_manifest(std::string_view tag_or_digest, std::stop_token stop) {
+    const Purpose why = purpose(fmt::format("look for manifest {} of", util::quote(tag_or_digest)), Access::pull);
+    HttpRequest head = request("HEAD", fmt::format("manifests/{}", tag_or_digest));
+    head.headers.add("Accept", accepted_manifests());
+    HttpResponse response;
+    try {
+        with_retries(client_.retry(), stop, [&] { response = client_.exchange(head, why, Accept404::yes, stop); });
+    } catch (const RegistryError& error) {
+        // Not everybody answers this question. Who refuses a GET as well is told of then.
+        if (error.status() < 400 || error.status() >= 500 || error.retry() == RegistryError::Retry::yes) throw;
+        return std::nullopt;
+    }
+    if (response.status == 404) return std::nullopt;
+    return Digest::parse(response.headers.find("Docker-Content-Digest").value_or(""));
+}
+
 // Writing -------------------------------------------------------------------------------------------------------------
 
 bool Repository::has(const oci::Descriptor& blob, std::stop_token stop) {

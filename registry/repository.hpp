@@ -1,6 +1,7 @@
 // One repository of one registry: where blobs and manifests are read and written.
 #pragma once
 
+#include <imgbuild/digest.hpp>
 #include <imgbuild/reference.hpp>
 
 #include "oci/blobs.hpp"
@@ -8,6 +9,7 @@
 #include "oci/verifying_sink.hpp"
 #include "registry/client.hpp"
 
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -34,6 +36,9 @@ public:
     /// A manifest or an index by tag ("latest") or digest ("sha256:…"), as it came; verified against the digest, if it
     /// was asked for by one. `media_type` of the descriptor is what the registry called it, empty if nothing useful.
     oci::Document fetch_manifest(std::string_view tag_or_digest, std::stop_token stop);
+    /// The digest of what fetch_manifest() would bring, for the price of a HEAD, which rate limits do not count.
+    /// Nothing if the registry does not have it, or does not say; fetch_manifest() then tells which.
+    std::optional<Digest> find_manifest(std::string_view tag_or_digest, std::stop_token stop);
 
 private:
     /// Where the bytes of a new blob are to be sent; nothing if the registry had them in another repository.
