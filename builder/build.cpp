@@ -37,7 +37,7 @@ public:
         : request_(request),
           services_(services),
           stop_(std::move(stop)),
-          images_(services.store, services.registry, {.pull = request.pull}, stop_),
+          images_(services.store, services.registry, {.pull = request.pull, .tag_ttl = request.tag_ttl}, stop_),
           lease_(services.store.begin_lease()),
           forms_(lease_, services.threads) {}
 
@@ -196,11 +196,12 @@ Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads
     file.require_valid();
     if (auto foreign = find_foreign_frontend(file, request.lower))
         throw ParseError(request.file, {std::move(*foreign)});
-    // All names at once, before lowering asks for them one by one. A failure is remembered and told there, with its
-    // place.
+    // All names at once (they only wait), before lowering asks for them one by one. A failure is remembered and told
+    // there, with its place.
+    constexpr unsigned kNamesAtOnce = 16;
     const std::set<ImageRequest> needed = images_needed(file, request.lower);
     const std::vector<ImageRequest> list(needed.begin(), needed.end());
-    in_parallel(list.size(), std::max(threads, 4U), stop, [&](std::size_t i, const std::stop_token&) {
+    in_parallel(list.size(), std::max(threads, kNamesAtOnce), stop, [&](std::size_t i, const std::stop_token&) {
         try {
             static_cast<void>(images.resolve(list[i].name, list[i].platform));
         } catch (const Cancelled&) {

@@ -25,6 +25,7 @@
 #include "oci/descriptor.hpp"
 #include "registry/client.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -102,6 +103,8 @@ struct BuildRequest {
     /// Names or numbers of stages whose steps run whatever the cache has.
     std::set<std::string> uncached_stages = {};
     Pull pull = Pull::missing;
+    /// See ImagesOptions.
+    std::chrono::milliseconds tag_ttl = kTagTtl;
     layers::Codec codec;
     /// Seconds since 1970; overrides what the context and the layers say.
     std::optional<std::int64_t> source_date_epoch;

@@ -288,7 +288,7 @@ private:
         const Output output{.kind = Output::Kind::registry, .destination = {}};
         const std::vector<Reference> names = {Reference::parse(request_.to.name)};
         write_output(
-            output, packed, names, lease_, services_.registry,
+            output, packed, names, lease_, services_,
             [this](const std::string& domain) {
                 std::vector<std::string> out;
                 if (request_.from.kind != Kind::registry) return out;

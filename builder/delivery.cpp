@@ -62,7 +62,7 @@ private:
         }
         as_step(step_name(output), [&](const Work& work) {
             write_output(
-                output, packed, names_of(output), lease_, services_.registry,
+                output, packed, names_of(output), lease_, services_,
                 [this](const std::string& domain) { return images_.repositories(domain); }, work);
         });
     }

@@ -53,10 +53,11 @@ std::vector<Target> targets_of(std::span<const Reference> names) {
 
 // Blobs go once to each repository; the second one on a registry mounts those of the first.
 void push(const PackedImage& image, const Output& output, std::span<const Reference> names, layers::Lease& lease,
-          registry::RegistryClient& client,
-          const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
+          const Services& services, const std::function<std::vector<std::string>(const std::string&)>& mount_from,
+          const Work& work) {
     // What other builders do as well; more gains nothing and annoys registries.
     constexpr unsigned kBlobsAtOnce = 4;
+    const layers::ResolvedNames memory(services.store.root());
     std::multimap<std::string, std::string> pushed;
     for (const Target& target : targets_of(names)) {
         in_context(fmt::format("pushing {}", util::quote(target.name.familiar())), [&] {
@@ -68,10 +69,13 @@ void push(const PackedImage& image, const Output& output, std::span<const Refere
                     sources.push_back(std::move(base));
             }
             std::erase(sources, target.name.path());
-            registry::Repository repository(client, target.name, std::move(sources));
+            registry::Repository repository(services.registry, target.name, std::move(sources));
             const std::vector<std::string> tags = output.by_digest ? std::vector<std::string>{} : target.tags;
             send_image(image, lease, repository, tags, work, kBlobsAtOnce);
             pushed.emplace(domain, target.name.path());
+            for (const Reference& name : names) {
+                if (name.repository() == target.name.repository()) memory.forget(name.text());
+            }
         });
     }
 }
@@ -99,7 +103,7 @@ void write_archive(const std::string& path, registry::OciArchiveWriter::Docker d
 }
 
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
-                  layers::Lease& lease, registry::RegistryClient& registry,
+                  layers::Lease& lease, const Services& services,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     switch (output.kind) {
         case Output::Kind::oci_archive:
@@ -116,7 +120,7 @@ void write_output(const Output& output, const PackedImage& image, std::span<cons
             return;
         }
         case Output::Kind::registry:
-            push(image, output, names, lease, registry, mount_from, work);
+            push(image, output, names, lease, services, mount_from, work);
             return;
         case Output::Kind::image:
         case Output::Kind::cacheonly:

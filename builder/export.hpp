@@ -11,9 +11,10 @@
 namespace imgbuild::builder {
 
 /// Writes one output that takes the image. `names` are the output's, or if it has none the build's.
-/// `mount_from(domain)` names repositories of that registry whose blobs the image may share.
+/// `mount_from(domain)` names repositories of that registry whose blobs the image may share. What was remembered of a
+/// pushed name is forgotten.
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
-                  layers::Lease& lease, registry::RegistryClient& registry,
+                  layers::Lease& lease, const Services& services,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work);
 
 /// Writes one output that takes the image's files (is_files()).

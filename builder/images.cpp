@@ -3,6 +3,7 @@
 #include <imgbuild/error.hpp>
 #include <imgbuild/reference.hpp>
 
+#include "oci/verifying_sink.hpp"
 #include "registry/oci_layout.hpp"
 #include "registry/repository.hpp"
 #include "util/text.hpp"
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace imgbuild::builder {
 namespace {
@@ -43,6 +45,84 @@ LayerPtr layer_of(const DiffId& diff_id) {
     return layer;
 }
 
+std::int64_t seconds_now() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+// One number is enough for people.
+std::string age(std::int64_t seconds) {
+    constexpr std::pair<std::int64_t, std::string_view> kUnits[] = {{86400, "day"}, {3600, "hour"}, {60, "minute"}};
+    for (const auto& [length, unit] : kUnits) {
+        const std::int64_t count = seconds / length;
+        if (count > 0) return fmt::format("{} {}{}", count, unit, count == 1 ? "" : "s");
+    }
+    return fmt::format("{} second{}", seconds, seconds == 1 ? "" : "s");
+}
+
+// The registry of an image when none may be asked.
+class NoRegistry final : public oci::BlobSource {
+public:
+    explicit NoRegistry(std::string image) : image_(std::move(image)) {}
+
+    void fetch(const oci::Descriptor& blob, util::Sink&, std::stop_token) override {
+        throw Error({.code = "source.not-pulled",
+                     .message = fmt::format("the layer {} of {} is not in the store, and --pull=never lets no registry "
+                                            "be asked",
+                                            blob.digest.text(), util::quote(image_)),
+                     .hint = "build once with --pull=missing",
+                     .where = {}});
+    }
+
+private:
+    std::string image_;
+};
+
+[[noreturn]] void throw_absent(const Reference& reference, const Platform& platform) {
+    // A name of the store has no digest.
+    const std::string by_hand = reference.digest()
+                                    ? ""
+                                    : fmt::format(", or bring it here first: imgbuild copy docker://{} store:{}",
+                                                  reference.familiar(), reference.familiar());
+    throw Error(
+        {.code = "source.not-pulled",
+         .message = fmt::format("there is no image {} for {} in the store, and --pull=never lets no registry be "
+                                "asked",
+                                util::quote(reference.familiar()), platform.text()),
+         .hint = "build once with --pull=missing" + by_hand,
+         .where = {}});
+}
+
+// What is remembered goes through the same checks as what a registry sends.
+oci::ResolvedImage image_of(const layers::ResolvedName& known, const Platform& platform, const std::stop_token& stop) {
+    class Config final : public oci::BlobSource {
+    public:
+        explicit Config(const std::string& text) : text_(text) {}
+        void fetch(const oci::Descriptor& blob, util::Sink& into, std::stop_token) override {
+            oci::VerifyingSink sink(blob, into, "the remembered config of the image");
+            sink.write(util::as_bytes(text_));
+            sink.finish();
+        }
+
+    private:
+        const std::string& text_;
+    } config(known.config);
+    const auto no_index = [](const oci::Descriptor& entry) -> std::string {
+        throw CorruptData("the remembered manifest", "a manifest", "an index with " + entry.digest.text());
+    };
+    return oci::resolve_image(known.manifest, platform, config, no_index, stop);
+}
+
+bool is_whole(const layers::ResolvedName& known, const Platform& platform, const std::stop_token& stop) {
+    try {
+        image_of(known, platform, stop);
+        return true;
+    } catch (const Error&) {
+        // Then it was never said: the registry is asked, and what it says takes this one's place.
+        return false;
+    }
+}
+
 }  // namespace
 
 void Images::take(Resolved& slot, const oci::ResolvedImage& image, std::shared_ptr<oci::BlobSource> source,
@@ -65,22 +145,73 @@ void Images::resolve_into(Resolved& slot, const std::string& name, const Platfor
         take(slot, image, layout, name);
         return;
     }
-    const Reference reference = Reference::parse(name);
-    if (options_.pull == Pull::missing) {
-        const auto local = store_.find_image(reference.text());
-        if (local) {
-            slot.image.config = oci::parse_image_config(local->config);
-            if (satisfies(slot.image.config.platform, platform)) {
-                slot.fs.base_time = base_time(slot.image.config);
-                slot.fs.base_layers = local->diff_ids.size();
-                for (const DiffId& diff_id : local->diff_ids) slot.fs.layers.push_back(layer_of(diff_id));
-                return;
-            }
-        }
+    resolve_registry_image(slot, Reference::parse(name), platform);
+}
+
+bool Images::take_stored(Resolved& slot, const Reference& reference, const Platform& platform) {
+    const auto local = store_.find_image(reference.text());
+    if (!local) return false;
+    slot.image.config = oci::parse_image_config(local->config);
+    if (!satisfies(slot.image.config.platform, platform)) return false;
+    slot.fs.base_time = base_time(slot.image.config);
+    slot.fs.base_layers = local->diff_ids.size();
+    for (const DiffId& diff_id : local->diff_ids) slot.fs.layers.push_back(layer_of(diff_id));
+    return true;
+}
+
+bool Images::is_believed(const Reference& reference, const layers::ResolvedName& known, std::int64_t now) const {
+    if (options_.pull == Pull::always) return false;
+    if (options_.pull == Pull::never || reference.digest()) return true;
+    // An answer from the future is one from before the clock was set.
+    return known.time <= now && std::chrono::seconds(now - known.time) < options_.tag_ttl;
+}
+
+layers::ResolvedName Images::ask(const Reference& reference, const Platform& platform,
+                                 std::optional<layers::ResolvedName> known, std::int64_t now) {
+    registry::Repository repository(client_, reference);
+    if (known) {
+        const Digest top = known->index.value_or(known->manifest.descriptor.digest);
+        const std::string tag = reference.digest() ? reference.digest()->text() : reference.tag();
+        const auto found = in_context(fmt::format("pulling {}", util::quote(reference.text())),
+                                      [&] { return repository.find_manifest(tag, stop_); });
+        if (found != top) known.reset();
     }
-    const oci::ResolvedImage image = client_.resolve(reference, platform, stop_);
-    auto repository = std::make_shared<registry::Repository>(client_, reference);
-    take(slot, image, repository, reference.familiar());
+    if (!known) {
+        oci::ResolvedImage image = client_.resolve(reference, platform, stop_);
+        known = layers::ResolvedName{
+            .time = 0,
+            .manifest = {.descriptor = image.manifest_descriptor, .bytes = std::move(image.manifest_bytes)},
+            .config = std::move(image.config_bytes),
+            .index = {}};
+        if (image.index_descriptor) known->index = image.index_descriptor->digest;
+    }
+    known->time = now;
+    layers::ResolvedNames(store_.root()).remember(reference.text(), platform.text(), *known);
+    return std::move(*known);
+}
+
+void Images::resolve_registry_image(Resolved& slot, const Reference& reference, const Platform& platform) {
+    if (options_.pull != Pull::always && take_stored(slot, reference, platform)) return;
+    slot.image.config = {};
+    const std::int64_t now = seconds_now();
+    auto known = layers::ResolvedNames(store_.root()).find(reference.text(), platform.text());
+    if (known && !is_whole(*known, platform, stop_)) known.reset();
+    const bool believed = known && is_believed(reference, *known, now);
+    if (!believed) {
+        if (options_.pull == Pull::never) throw_absent(reference, platform);
+        known = ask(reference, platform, std::move(known), now);
+    }
+    const oci::ResolvedImage image = image_of(*known, platform, stop_);
+    std::shared_ptr<oci::BlobSource> source;
+    if (options_.pull == Pull::never) {
+        source = std::make_shared<NoRegistry>(reference.familiar());
+    } else {
+        source = std::make_shared<registry::Repository>(client_, reference);
+    }
+    take(slot, image, std::move(source), reference.familiar());
+    slot.origin = known->index.value_or(known->manifest.descriptor.digest).text();
+    if (believed)
+        slot.origin += fmt::format(", as its registry said {} ago", age(std::max<std::int64_t>(now - known->time, 0)));
     const std::lock_guard lock(mutex_);
     repositories_.emplace(reference.domain(), reference.path());
 }
@@ -110,9 +241,24 @@ BaseImage Images::resolve(const std::string& given, const Platform& platform) {
     return slot->image;
 }
 
+bool Images::asks_registry(const std::string& given, const Platform& platform) const {
+    const std::string name = given.starts_with(kDockerScheme) ? given.substr(kDockerScheme.size()) : given;
+    if (options_.pull == Pull::never || name.starts_with(kLayoutScheme)) return false;
+    if (options_.pull == Pull::always) return true;
+    const Reference reference = Reference::parse(name);
+    if (store_.find_image(reference.text())) return false;
+    const auto known = layers::ResolvedNames(store_.root()).find(reference.text(), platform.text());
+    return !known || !is_believed(reference, *known, seconds_now());
+}
+
 FileSystem Images::file_system(const std::string& locator) const {
     const std::lock_guard lock(mutex_);
     return resolved_.at(locator)->fs;
+}
+
+std::string Images::origin(const std::string& locator) const {
+    const std::lock_guard lock(mutex_);
+    return resolved_.at(locator)->origin;
 }
 
 std::vector<std::string> Images::repositories(const std::string& domain) const {

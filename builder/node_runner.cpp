@@ -94,7 +94,7 @@ void NodeRunner::run(NodeId id, std::stop_token stop) {
 NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
     const Node& node = context_.graph[id];
     return std::visit(overloaded{
-                          [&](const ImageSource& source) { return image(id, source); },
+                          [&](const ImageSource& source) { return image(id, source, work); },
                           [&](const LocalSource& source) { return local(id, source); },
                           [&](const HttpSource& source) { return http(id, source, work); },
                           [&](const Exec& exec) {
@@ -122,8 +122,12 @@ NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
                       node.op);
 }
 
-NodeRunner::Ending NodeRunner::image(NodeId id, const ImageSource& source) {
+NodeRunner::Ending NodeRunner::image(NodeId id, const ImageSource& source, const Work& work) {
     FileSystem fs = context_.images.file_system(source.locator);
+    if (const std::string origin = context_.images.origin(source.locator); !origin.empty()) {
+        const std::string line = origin + "\n";
+        work.progress.report(event::StepOutput{.number = work.step, .is_stderr = true, .text = line});
+    }
     // What the store has is pinned now, and seen to be there.
     bool all_there = true;
     for (const LayerPtr& layer : fs.layers) {

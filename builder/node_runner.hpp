@@ -67,7 +67,7 @@ private:
     };
 
     Ending carry_out_node(NodeId id, const Work& work);
-    Ending image(NodeId id, const ImageSource& source);
+    Ending image(NodeId id, const ImageSource& source, const Work& work);
     Ending local(NodeId id, const LocalSource& source);
     Ending http(NodeId id, const HttpSource& source, const Work& work);
     Ending put_layer(NodeId id, const FileSystem& base, LayerResult made);

@@ -20,7 +20,7 @@ Digest send_stored_image(const layers::ImageRecord& record, const Output& output
                           .descriptor_annotations = output.descriptor_annotations};
     const PackedImage packed = pack_image(image, forms, packing, services.threads, work);
     write_output(
-        output, packed, output.names.empty() ? names : output.names, lease, services.registry,
+        output, packed, output.names.empty() ? names : output.names, lease, services,
         [](const std::string&) { return std::vector<std::string>(); }, work);
     return packed.descriptor.digest;
 }

@@ -3,6 +3,7 @@
 #include <imgbuild/error.hpp>
 
 #include "cli/stream_context.hpp"
+#include "parser/values.hpp"
 #include "util/fd.hpp"
 #include "util/rooted_dir.hpp"
 #include "util/text.hpp"
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 
 namespace imgbuild::cli {
@@ -187,7 +189,34 @@ std::optional<std::int64_t> epoch(const std::string& flag) {
                 "for example --source-date-epoch $(git log -1 --format=%ct)");
 }
 
+// docker has a switch here, podman and buildah have words.
+builder::Pull parse_pull(const std::string& text) {
+    if (text.empty() || text == "missing" || text == "false") return builder::Pull::missing;
+    if (text == "always" || text == "true") return builder::Pull::always;
+    if (text == "never") return builder::Pull::never;
+    throw usage("usage.bad-pull", fmt::format("--pull={} is neither never, missing nor always", util::quote(text)),
+                text == "newer" || text == "ifnewer" ? "always fetches only what is new" : "");
+}
+
+std::chrono::milliseconds parse_ttl(const std::string& text) {
+    const auto bad = [&] {
+        return usage("usage.bad-duration", fmt::format("--tag-ttl {} is no duration", util::quote(text)),
+                     "for example 90s, 10m or 24h; 0 asks at every build");
+    };
+    try {
+        const std::chrono::nanoseconds ttl = parser::parse_duration(text);
+        if (ttl.count() < 0) throw bad();
+        return std::chrono::duration_cast<std::chrono::milliseconds>(ttl);
+    } catch (const Error&) {
+        throw bad();
+    }
+}
+
 }  // namespace
+
+bool asks_registries(const BuildOptions& options) {
+    return !options.pull.empty() && parse_pull(options.pull) != builder::Pull::never;
+}
 
 // Of an option that takes one value the last one counts, as with docker: scripts append theirs.
 void add_file_options(CLI::App& command, BuildOptions& options) {
@@ -218,7 +247,15 @@ void add_file_options(CLI::App& command, BuildOptions& options) {
             "NAME=URL of a tar")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
-    command.add_flag("--pull", options.pull, "Ask the registry for base images even if the store has them");
+    command
+        .add_flag("--pull{always}", options.pull,
+                  "Ask the registry what a tag means: always (--pull alone), missing (the default: if it is not known "
+                  "here, or not for --tag-ttl) or never")
+        ->type_name("[=never|missing|always]")
+        ->take_last();
+    command.add_option("--tag-ttl", options.tag_ttl, "How long a registry's word on a tag is believed (default: 10m)")
+        ->type_name("DURATION")
+        ->take_last();
 }
 
 void add_build_options(CLI::App& command, BuildOptions& options) {
@@ -261,7 +298,8 @@ builder::BuildRequest make_request(const BuildOptions& options, AppContext& cont
     for (const std::string& text : options.contexts) add_context(text, context, request);
     request.source_date_epoch = epoch(options.source_date_epoch);
     apply_step_options(options.steps, request);
-    request.pull = options.pull ? builder::Pull::always : builder::Pull::missing;
+    request.pull = parse_pull(options.pull);
+    if (!options.tag_ttl.empty()) request.tag_ttl = parse_ttl(options.tag_ttl);
     return request;
 }
 

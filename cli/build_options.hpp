@@ -26,7 +26,9 @@ struct BuildOptions {
     std::vector<std::string> platforms;
     std::vector<std::string> contexts;
     std::string source_date_epoch;
-    bool pull = false;
+    /// As given; empty: not at all.
+    std::string pull;
+    std::string tag_ttl;
     StepOptions steps;
 };
 
@@ -34,6 +36,9 @@ struct BuildOptions {
 void add_file_options(CLI::App& command, BuildOptions& options);
 /// The same, and what else an image is made of.
 void add_build_options(CLI::App& command, BuildOptions& options);
+
+/// Whether a command that builds nothing may ask registries for base images: only if it is told to.
+bool asks_registries(const BuildOptions& options);
 
 /// Reads the build file, and what comes as a stream, and makes the request that the options stand for.
 /// Throws UsageError, Error ("source.…").

@@ -2,6 +2,7 @@
 
 #include "builder/context/open_context.hpp"
 #include "builder/frontend/syntax.hpp"
+#include "layers/resolved_names.hpp"
 #include "util/text.hpp"
 
 #include <unistd.h>
@@ -10,18 +11,22 @@
 namespace imgbuild::cli {
 namespace {
 
-/// Looks into the store, but makes none where there is none: looking leaves no traces.
+/// Looks into the store and at what registries have said of the name, however long ago. Makes no store where there is
+/// none: looking leaves no traces.
 std::optional<oci::ImageConfig> find_in_store(const std::string& name, const Platform& platform, AppContext& context) {
     try {
         if (!context.has_store()) {
             return std::nullopt;
         }
-        const std::optional<layers::ImageRecord> record = context.store().find_image(Reference::parse(name).text());
-        if (!record) {
-            return std::nullopt;
+        const std::string text = Reference::parse(name).text();
+        if (const std::optional<layers::ImageRecord> record = context.store().find_image(text)) {
+            oci::ImageConfig config = oci::parse_image_config(record->config);
+            if (satisfies(config.platform, platform)) {
+                return config;
+            }
         }
-        oci::ImageConfig config = oci::parse_image_config(record->config);
-        return satisfies(config.platform, platform) ? std::optional(std::move(config)) : std::nullopt;
+        const auto known = layers::ResolvedNames(context.store().root()).find(text, platform.text());
+        return known ? std::optional(oci::parse_image_config(known->config)) : std::nullopt;
     } catch (const Error&) {
         // A store that cannot be opened here (it is somebody else's, or there is no place for one) knows no image; the
         // survey lists what was not known.
@@ -68,8 +73,9 @@ CheckedFile check_build_file(const builder::BuildRequest& request, AskFor ask, A
             return find_in_store(name, platform, context);
         }
         if (!images) {
-            images = std::make_unique<builder::Images>(context.store(), context.registry(),
-                                                       builder::ImagesOptions{.pull = request.pull}, context.stop());
+            images = std::make_unique<builder::Images>(
+                context.store(), context.registry(),
+                builder::ImagesOptions{.pull = request.pull, .tag_ttl = request.tag_ttl}, context.stop());
         }
         return resolve(*images, name, platform);
     };

@@ -23,7 +23,8 @@ struct GraphOptions {
 
 int run_graph_command(const GraphOptions& options, AppContext& context) {
     const builder::BuildRequest request = make_request(options.build, context);
-    builder::Images images(context.store(), context.registry(), {.pull = request.pull}, context.stop());
+    builder::Images images(context.store(), context.registry(), {.pull = request.pull, .tag_ttl = request.tag_ttl},
+                           context.stop());
     const builder::Lowered lowered = builder::plan_build(request, images, 4, context.stop());
     print_result(options.format == "dot"
                      ? builder::to_dot(lowered.graph, lowered.result)

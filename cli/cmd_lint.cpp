@@ -69,7 +69,7 @@ int run_lint(const Options& options, AppContext& context) {
         return kOk;
     }
     builder::BuildRequest request = make_request(options.build, context);
-    const AskFor ask = options.build.pull ? AskFor::all_images : AskFor::local_images;
+    const AskFor ask = asks_registries(options.build) ? AskFor::all_images : AskFor::local_images;
     const bool on_stdout = request.file_path.empty() && options.fix;
     if (options.fix && (mend(request, ask, context) || on_stdout)) save(request);
     const CheckedFile checked = check_build_file(request, ask, context);

@@ -33,7 +33,7 @@ void add_outline(CLI::App& app, AppContext& context, Chosen& chosen) {
     command->callback([options, &context, &chosen] {
         context.uses_store = false;
         chosen = [options, &context] {
-            const AskFor ask = options->build.pull ? AskFor::all_images : AskFor::local_images;
+            const AskFor ask = asks_registries(options->build) ? AskFor::all_images : AskFor::local_images;
             return run_call({Call::Kind::outline, options->format}, make_request(options->build, context), ask,
                             context);
         };

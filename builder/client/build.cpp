@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 #include <array>
+#include <utility>
 
 namespace imgbuild {
 namespace {
@@ -54,6 +55,18 @@ void add_context(const std::string& name, const std::string& value, builder::Bui
     if (!is_image) out.context_directories[name] = client::absolute_path(value);
 }
 
+builder::Pull to_builder(Pull pull) {
+    switch (pull) {
+        case Pull::never:
+            return builder::Pull::never;
+        case Pull::missing:
+            return builder::Pull::missing;
+        case Pull::always:
+            return builder::Pull::always;
+    }
+    std::unreachable();
+}
+
 builder::BuildRequest to_builder(const BuildRequest& request, client::Descriptors& descriptors) {
     builder::BuildRequest out;
     set_file(request, out);
@@ -72,7 +85,8 @@ builder::BuildRequest to_builder(const BuildRequest& request, client::Descriptor
     for (const Output& output : request.outputs) out.outputs.push_back(client::to_builder(output, descriptors));
     out.codec = client::to_builder(request.compression);
     out.cache = request.no_cache ? builder::CacheUse::write : builder::CacheUse::read_and_write;
-    out.pull = request.pull ? builder::Pull::always : builder::Pull::missing;
+    out.pull = to_builder(request.pull);
+    out.tag_ttl = request.tag_ttl;
     out.source_date_epoch = request.source_date_epoch;
     out.jobs = request.jobs;
     return out;

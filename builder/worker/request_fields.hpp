@@ -28,6 +28,7 @@ inline constexpr auto kFields<builder::BuildRequest> =
                field("cache", &builder::BuildRequest::cache),
                field("uncached_stages", &builder::BuildRequest::uncached_stages),
                field("pull", &builder::BuildRequest::pull),
+               field("tag_ttl", &builder::BuildRequest::tag_ttl),
                field("codec", &builder::BuildRequest::codec),
                field("source_date_epoch", &builder::BuildRequest::source_date_epoch),
                field("jobs", &builder::BuildRequest::jobs),
@@ -168,6 +169,8 @@ constexpr std::string_view name_of(builder::CacheUse use) {
 constexpr std::string_view name_of(builder::Pull pull) {
     using enum builder::Pull;
     switch (pull) {
+        case never:
+            return "never";
         case missing:
             return "missing";
         case always:

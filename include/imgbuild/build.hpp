@@ -24,6 +24,7 @@
 #include <imgbuild/reference.hpp>
 #include <imgbuild/worker.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -76,6 +77,15 @@ struct Compression {
     int level = 0;
 };
 
+/// Whether registries are asked for base images.
+enum class Pull {
+    /// Not at all: an image that is not known here is an error ("source.not-pulled").
+    never,
+    /// If the store has no image of that name and nothing is known of the name; see BuildRequest::tag_ttl.
+    missing,
+    always,
+};
+
 struct BuildRequest {
     /// The directory that COPY and ADD read from; relative to the current directory if not absolute.
     std::string context = ".";
@@ -114,8 +124,9 @@ struct BuildRequest {
     Compression compression;
     /// Runs every step, whatever the cache has.
     bool no_cache = false;
-    /// Asks the registry for base images even if the store has them.
-    bool pull = false;
+    Pull pull = Pull::missing;
+    /// How long a registry's word on a tag is believed before it is asked again; 0: not at all.
+    std::chrono::milliseconds tag_ttl = std::chrono::minutes(10);
     /// Time of the image and bound of all times in it, seconds since 1970. Nothing: see docs/determinism.md.
     std::optional<std::int64_t> source_date_epoch;
     /// Most steps at once; at least 1.

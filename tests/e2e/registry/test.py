@@ -1,10 +1,11 @@
 """Push to and pull from a real docker-registry, and what other tools make of it."""
 import json
 
+import fault_proxy
 import machine
 import oci
 import registry
-from expect import contains, equal, expect, lacks
+from expect import contains, equal, expect, lacks, matches
 
 BUILDFILE = "FROM busybox\nRUN echo pushed > /pushed && head -c 3000000 /dev/urandom > /big\nCMD [\"/bin/cat\", \"/pushed\"]\n"
 
@@ -82,3 +83,49 @@ def test_only_what_is_needed(ws):
     expect(sum(layer["size"] for layer in manifest["layers"]) < 10000, f"pushed too much: {json.dumps(manifest)}")
     blobs = [path for path in (ws.root / "blobs").rglob("*") if path.is_file() and path.stat().st_size > 5_000_000]
     equal(blobs, [], "large blobs in the store")
+
+
+def test_pull_policies(ws):
+    """A tag is believed for a while; --pull asks, --pull=never asks nobody, a digest needs no asking."""
+    host = registry.Registry(ws)
+    proxy = fault_proxy.FaultProxy(host.host)
+    base = ws.context({"Buildfile": "FROM busybox\nRUN echo one > /which\n"}, name="base")
+    other = {"IMGBUILD_ROOT": ws.path / "other-store"}
+    ws.build(base, "-t", f"{host.host}/base:1", "--push", env=other)
+    digest, _ = host.manifest("base", "1")
+    context = ws.context({"Buildfile": f"FROM {proxy.host}/base:1\nRUN cat /which\n"})
+
+    def build(*arguments):
+        asked = len(proxy.log)
+        err = ws.imgbuild("build", "--progress", "plain", *arguments, context).err
+        return err, [method for method, *_ in proxy.log[asked:]]
+
+    refused = ws.imgbuild("build", "--pull=never", context, code=11).err
+    contains(refused, "Buildfile:1", f">>> FROM {proxy.host}/base:1", "--pull=never", "--pull=missing")
+    equal(proxy.log, [], "requests with --pull=never")
+    contains(build()[0], f" {digest}\n", " one\n")
+    err, asked = build()
+    matches(err, rf" {digest}, as its registry said \d+ seconds? ago")
+    equal(asked, [], "requests while the tag is believed")
+    equal(build("--tag-ttl", "0")[1], ["HEAD"], "requests when it is not, and is what it was")
+
+    base = ws.context({"Buildfile": "FROM busybox\nRUN echo two > /which\n"}, name="base")
+    ws.build(base, "-t", f"{host.host}/base:1", "--push", env=other)
+    lacks(build()[0], " two\n")
+    contains(build("--pull")[0], " two\n")
+    ws.write("context/Buildfile", f"FROM {proxy.host}/base@{digest}\nRUN cat /which /which\n")
+    contains(build()[0], " one\n")
+    equal(build("--tag-ttl", "0")[1], [], "requests for a digest that is known")
+    for policy in ("--pull=newer", "--tag-ttl=soon"):
+        contains(ws.imgbuild("build", policy, context, code=2).err, policy.split("=")[0])
+
+
+def test_push_is_known_at_once(ws):
+    """What this store has pushed under a name is what the name means, however short ago it was asked."""
+    host = registry.Registry(ws)
+    for text in ("one", "two"):
+        base = ws.context({"Buildfile": f"FROM busybox\nRUN echo {text} > /which\n"}, name="base")
+        ws.build(base, "-t", "mine:1")
+        ws.imgbuild("push", "mine:1", f"{host.host}/base:1")
+        context = ws.context({"Buildfile": f"FROM {host.host}/base:1\nRUN cat /which\n"})
+        contains(ws.imgbuild("build", "--progress", "plain", context).err, f" {text}\n")

@@ -33,7 +33,7 @@ def round_trip(ws, host, *options, env=None):
     context = sealed(ws)
     ws.build(context, "-t", f"{host}/team/app:1", "--push", "-o", "type=oci,dest=out.tar", *options, env=env)
     follow = ws.context({"Buildfile": f"FROM {host}/team/app:1\n"}, name="next")
-    ws.imgbuild("build", "-o", "type=oci,dest=next.tar", *options, follow,
+    ws.imgbuild("build", "--pull", "-o", "type=oci,dest=next.tar", *options, follow,
                 env={**(env or {}), "IMGBUILD_ROOT": ws.path / "other-store"})
     pushed, pulled = oci.load(ws.path / "out.tar"), oci.load(ws.path / "next.tar")
     equal(pulled.manifest["layers"], pushed.manifest["layers"], "the layers")

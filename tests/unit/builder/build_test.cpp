@@ -225,6 +225,42 @@ TEST_CASE_METHOD(Machine, "a COPY --link on a stage of one's own looks owners up
     CHECK(names(build(text), 1).find("x")->uid == 1001);
 }
 
+TEST_CASE_METHOD(Machine, "what follows a COPY is found again if the COPY was only written in another way") {
+    context.write("a", "text");
+    build("FROM scratch\nCOPY a /d/\nRUN [\"touch\", \"x\"]\n");
+    build("FROM scratch\nCOPY ./a /d/a\nRUN [\"touch\", \"x\"]\n");
+    CHECK(recorder->endings() == Strings{"cached COPY ./a /d/a", "cached RUN [\"touch\", \"x\"]"});
+}
+
+TEST_CASE_METHOD(Machine, "a RUN is found again if the files that it mounts are as they were in a stage that changed") {
+    const std::string mounts = "RUN --mount=type=bind,from=a,source=x,target=/x [\"touch\", \"z\"]";
+    build("FROM scratch AS a\nRUN [\"touch\", \"x\"]\nRUN [\"touch\", \"y\"]\nFROM scratch\n" + mounts + "\n");
+    build("FROM scratch AS a\nRUN [\"touch\", \"x\"]\nRUN [\"touch\", \"w\"]\nFROM scratch\n" + mounts + "\n");
+    CHECK(recorder->endings() ==
+          Strings{"cached RUN [\"touch\", \"x\"]", "done RUN [\"touch\", \"w\"]", "cached " + mounts});
+    CHECK(runs == 4);
+}
+
+TEST_CASE_METHOD(Machine, "stages that are left out of the cache run again, and what stands on them does not") {
+    BuildRequest two = request(
+        "FROM scratch AS one\nRUN [\"touch\", \"x\"]\nFROM scratch AS two\nRUN [\"touch\", \"y\"]\n"
+        "FROM scratch\nCOPY --from=one x /\nCOPY --from=two y /\n");
+    const Digest first = build(two);
+    two.uncached_stages = {"TWO"};
+    CHECK(build(two) == first);
+    CHECK(runs == 3);
+    two.uncached_stages = {"three"};
+    CHECK(test::error_code([&] { build(two); }) == "usage.unknown-target");
+}
+
+TEST_CASE_METHOD(Machine, "an image that may not be pulled is an error with its line") {
+    BuildRequest offline = request("FROM scratch\nCOPY --from=127.0.0.1:5000/missing a /\n");
+    offline.pull = Pull::never;
+    const test::Told told = test::error_of([&] { build(offline); });
+    CHECK(told == test::Told{.code = "source.not-pulled", .line = 2});
+    CHECK(memory.log().empty());
+}
+
 TEST_CASE_METHOD(Machine, "two identical stages run once") {
     build(
         "FROM scratch AS one\nRUN [\"touch\", \"x\"]\n"

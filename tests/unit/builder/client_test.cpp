@@ -251,7 +251,8 @@ TEST_CASE("a request says everything that was asked for") {
     request.outputs = {Output::push(), Output::layout("/layout")};
     request.compression = {.kind = Compression::Kind::zstd, .level = 7};
     request.no_cache = true;
-    request.pull = true;
+    request.pull = Pull::always;
+    request.tag_ttl = std::chrono::seconds(2);
     request.source_date_epoch = 12345;
     request.jobs = 3;
     WorkerOptions options = script.options();
@@ -264,7 +265,7 @@ TEST_CASE("a request says everything that was asked for") {
           R"(["other","/other"])", R"("target":"final")", R"([["A","1"]])", R"([["label","l"]])",
           R"("locator":"docker-image://busybox")", R"("architecture":"arm","variant":"v7")",
           R"("docker.io/library/app:1")", R"("kind":"oci-layout","destination":"/layout")",
-          R"("codec":{"kind":"zstd","level":7})", R"("cache":"write")", R"("pull":"always")",
+          R"("codec":{"kind":"zstd","level":7})", R"("cache":"write")", R"("pull":"always")", R"("tag_ttl":2000)",
           R"("source_date_epoch":12345)", R"("jobs":3)"}) {
         CAPTURE(part);
         CHECK(got.contains(part));

@@ -101,6 +101,7 @@ TEST_CASE("a build arrives with every member") {
     CHECK(got.codec == sent.codec);
     CHECK(got.source_date_epoch == sent.source_date_epoch);
     CHECK(got.jobs == 3);
+    CHECK(got.tag_ttl == std::chrono::minutes(3));
 }
 
 TEST_CASE("a member that is not known is refused with its place") {

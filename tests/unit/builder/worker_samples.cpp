@@ -56,6 +56,7 @@ builder::BuildRequest full_request() {
     out.uncached_stages = {"build", "final"};
     out.cache = CacheUse::write;
     out.pull = Pull::always;
+    out.tag_ttl = std::chrono::minutes(3);
     out.codec = {.kind = layers::Codec::Kind::zstd, .level = 19};
     out.source_date_epoch = 1700000000;
     out.jobs = 3;

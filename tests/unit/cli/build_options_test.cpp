@@ -45,7 +45,8 @@ TEST_CASE("a request has the file of the context and what the options say") {
     given.options.labels = {"a=b=c", "alone"};
     given.options.platforms = {"linux/x86_64"};
     given.options.source_date_epoch = "17";
-    given.options.pull = true;
+    given.options.pull = "always";
+    given.options.tag_ttl = "1h30m";
     const builder::BuildRequest request = request_of(given.options);
     CHECK(request.file->text == "FROM scratch\n");
     CHECK(request.file->name == given.directory.path() + "/Buildfile");
@@ -57,6 +58,27 @@ TEST_CASE("a request has the file of the context and what the options say") {
     CHECK(request.lower.target_platform.text() == "linux/amd64");
     CHECK(request.source_date_epoch == 17);
     CHECK(request.pull == builder::Pull::always);
+    CHECK(request.tag_ttl == std::chrono::minutes(90));
+}
+
+TEST_CASE("registries are asked for what is missing, unless --pull says otherwise") {
+    const auto [text, pull] = GENERATE(table<std::string, builder::Pull>({{"", builder::Pull::missing},
+                                                                          {"missing", builder::Pull::missing},
+                                                                          {"false", builder::Pull::missing},
+                                                                          {"true", builder::Pull::always},
+                                                                          {"never", builder::Pull::never}}));
+    Given given;
+    given.options.pull = text;
+    CHECK(request_of(given.options).pull == pull);
+}
+
+TEST_CASE("a policy or a duration that there is not is refused") {
+    Given given;
+    given.options.pull = "newer";
+    CHECK(refusal_of(given.options).code() == "usage.bad-pull");
+    given.options.pull = "";
+    given.options.tag_ttl = GENERATE("10", "-1s", "soon");
+    CHECK(refusal_of(given.options).code() == "usage.bad-duration");
 }
 
 TEST_CASE("a build argument without a value is the environment's, or not given at all") {
