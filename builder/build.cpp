@@ -1,6 +1,7 @@
 #include "builder/build.hpp"
 
 #include "builder/context/open_context.hpp"
+#include "builder/context/read_ahead.hpp"
 #include "builder/delivery.hpp"
 #include "builder/frontend/stage_names.hpp"
 #include "builder/frontend/syntax.hpp"
@@ -15,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace imgbuild::builder {
 namespace {
@@ -43,7 +45,13 @@ public:
 
     BuildResult run() {
         uncached_stages_ = find_uncached_stages();
+        try {
+            begin_reading_ahead();
+        } catch (const Error&) {
+            // What is wrong with the file or the context is met again below, with its place.
+        }
         const Lowered lowered = plan_build(request_, images_, services_.threads, stop_);
+        ahead_.request_stop();
         report(lowered.warnings);
         time_limit_ = explicit_time(request_, lowered);
         const FileSystem fs = carry_out(lowered);
@@ -77,6 +85,23 @@ private:
             out.insert(stage_label(file, index));
         }
         return out;
+    }
+
+    // While a registry is waited for, the context is read. Without that wait there is nothing to gain.
+    void begin_reading_ahead() {
+        const parser::BuildFile file = parser::parse_file(request_.file);
+        if (file.has_errors() || request_.context_archive) return;
+        const std::set<ImageRequest> needed = images_needed(file, request_.lower);
+        const bool waits = std::any_of(needed.begin(), needed.end(), [&](const ImageRequest& image) {
+            return images_.asks_registry(image.name, image.platform);
+        });
+        std::vector<CopyFiles> reads;
+        if (waits) reads = context_reads(file, request_.lower);
+        if (reads.empty()) return;
+        ahead_ =
+            std::jthread([this, reads = std::move(reads), tree = open_source("context")](const std::stop_token& stop) {
+                read_ahead(*tree, reads, services_.store, services_.threads, stop);
+            });
     }
 
     void report(const std::vector<Diagnostic>& warnings) {
@@ -169,6 +194,8 @@ private:
     std::optional<std::int64_t> time_limit_;
     std::set<std::string> uncached_stages_;
     std::size_t next_step_ = 1;
+    /// Last, so that it ends before what it uses.
+    std::jthread ahead_;
 };
 
 /// What checks find becomes warnings; "# check=error=true" makes it an error.

@@ -263,20 +263,37 @@ std::vector<parser::Word> froms_of(const parser::Instruction& instruction) {
     return out;
 }
 
-}  // namespace
-
-Lowered lower(const parser::BuildFile& file, const LowerOptions& options, const ResolveImage& resolve) {
-    return Lowering(file, options, resolve).run();
+// Nothing for a word that means something else than it says, or that is no path in the context.
+std::optional<std::vector<std::string>> plain_words(const std::vector<parser::Word>& words) {
+    std::vector<std::string> out;
+    for (const parser::Word& word : words) {
+        if (word.text.find_first_of("$\\\"'`") != std::string::npos || word.text.contains("://")) return std::nullopt;
+        out.push_back(word.text);
+    }
+    return out;
 }
 
-std::set<ImageRequest> images_needed(const parser::BuildFile& file, const LowerOptions& options) {
+std::optional<CopyFiles> plain_read(const parser::FileSet& files) {
+    auto sources = plain_words(files.sources);
+    auto excludes = plain_words(files.excludes);
+    if (!sources || !excludes || sources->empty()) return std::nullopt;
+    CopyFiles out;
+    out.sources = std::move(*sources);
+    out.excludes = std::move(*excludes);
+    return out;
+}
+
+// Calls `image` for every outside image and `visit` for every instruction that the target can need. Triggers of base
+// images are not seen.
+void walk_needed(const parser::BuildFile& file, const LowerOptions& options,
+                 const std::function<void(const OutsideImage&)>& image,
+                 const std::function<void(const parser::Instruction&)>& visit) {
     const GlobalArguments globals(file, options);
     const StageNames names(file, options, globals);
-    std::set<ImageRequest> out;
     std::vector<bool> seen(file.stages.size(), false);
     std::vector<std::size_t> pending = {names.target()};
     const auto need = [&](const Origin& origin) {
-        if (const auto* image = std::get_if<OutsideImage>(&origin)) out.insert(image->request);
+        if (const auto* outside = std::get_if<OutsideImage>(&origin)) image(*outside);
         if (const auto* stage = std::get_if<StageIndex>(&origin)) pending.push_back(stage->index);
     };
     while (!pending.empty()) {
@@ -288,8 +305,38 @@ std::set<ImageRequest> images_needed(const parser::BuildFile& file, const LowerO
         if (names.is_replaced(index)) continue;
         for (const parser::Instruction& instruction : file.stages[index].instructions) {
             for (const parser::Word& from : froms_of(instruction)) need(names.from(from, index));
+            visit(instruction);
         }
     }
+}
+
+}  // namespace
+
+Lowered lower(const parser::BuildFile& file, const LowerOptions& options, const ResolveImage& resolve) {
+    return Lowering(file, options, resolve).run();
+}
+
+std::set<ImageRequest> images_needed(const parser::BuildFile& file, const LowerOptions& options) {
+    std::set<ImageRequest> out;
+    walk_needed(
+        file, options, [&](const OutsideImage& image) { out.insert(image.request); },
+        [](const parser::Instruction&) {});
+    return out;
+}
+
+std::vector<CopyFiles> context_reads(const parser::BuildFile& file, const LowerOptions& options) {
+    std::vector<CopyFiles> out;
+    walk_needed(
+        file, options, [](const OutsideImage&) {},
+        [&](const parser::Instruction& instruction) {
+            const auto* copy = std::get_if<parser::Copy>(&instruction.body);
+            const auto* add = std::get_if<parser::Add>(&instruction.body);
+            if ((copy == nullptr || copy->from) && add == nullptr) return;
+            auto read = plain_read(copy != nullptr ? copy->files : add->files);
+            if (!read) return;
+            read->parents = copy != nullptr && copy->parents;
+            out.push_back(std::move(*read));
+        });
     return out;
 }
 

@@ -100,4 +100,8 @@ struct ImageRequest {
 };
 std::set<ImageRequest> images_needed(const parser::BuildFile& file, const LowerOptions& options);
 
+/// What the target surely copies from the build context, as far as that can be told before images are known: COPY and
+/// ADD without variables. For reading ahead, so destinations and the like are left out.
+std::vector<CopyFiles> context_reads(const parser::BuildFile& file, const LowerOptions& options);
+
 }  // namespace imgbuild::builder

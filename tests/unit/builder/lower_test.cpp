@@ -398,6 +398,19 @@ TEST_CASE("images that a target can need are found without resolving any") {
     CHECK(names == Strings{"base", "tool"});
 }
 
+TEST_CASE("what a target surely copies from the context is found without resolving any image") {
+    const std::string text =
+        "FROM base AS a\nCOPY --exclude=*.o src lib /x/\nFROM scratch AS b\nCOPY unneeded /\nFROM scratch\n"
+        "COPY --from=a x /\nCOPY $v /\nCOPY [\"with space\", \"/\"]\nADD https://x.example/f /\nADD a.tar /\n"
+        "COPY --parents ./a/./b /\n";
+    const auto reads = context_reads(parser::parse_file(test::source_file(text)), plain_options());
+    std::vector<Strings> sources;
+    for (const CopyFiles& read : reads) sources.push_back(read.sources);
+    CHECK(sources == std::vector<Strings>{{"with space"}, {"a.tar"}, {"./a/./b"}, {"src", "lib"}});
+    CHECK(reads.at(2).parents);
+    CHECK(reads.at(3).excludes == Strings{"*.o"});
+}
+
 TEST_CASE("the order of --build-arg does not change the graph") {
     const std::uint64_t seed = std::random_device{}();
     CAPTURE(seed);
