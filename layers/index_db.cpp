@@ -6,13 +6,16 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 namespace imgbuild::layers {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 1;
-
+// What leads from each version of the format to the next; the first one makes the tables, so a new store and an old one
+// end up the same. What is here stays as it is once a release has it.
+//
 // `seq` orders rows by birth and is never used twice (AUTOINCREMENT), which sync_point() needs.
-constexpr const char* kSchema = R"sql(
+constexpr const char* kToVersion1 = R"sql(
 CREATE TABLE layers (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -74,6 +77,18 @@ CREATE TABLE pins (
 CREATE INDEX pins_by_object ON pins (kind, object);
 )sql";
 
+// What commands took; `time` in milliseconds, `memory` in bytes.
+constexpr const char* kToVersion2 = R"sql(
+CREATE TABLE costs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    step BLOB NOT NULL UNIQUE,
+    time INTEGER NOT NULL,
+    memory INTEGER NOT NULL);
+)sql";
+
+constexpr std::array kMigrations = {kToVersion1, kToVersion2};
+constexpr auto kSchemaVersion = static_cast<std::int64_t>(kMigrations.size());
+
 void refuse_newer(std::int64_t version, const std::string& path) {
     if (version <= kSchemaVersion) return;
     throw Error({.code = "store.too-new",
@@ -91,8 +106,13 @@ Index::Index(const std::string& path, std::string boot_id) : database_(path), bo
     refuse_newer(database_.query_integer("PRAGMA user_version"), path);
     database_.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
     write([&](Tables&) {
-        if (database_.query_integer("PRAGMA user_version") != 0) return;
-        database_.execute(kSchema);
+        const std::int64_t version = database_.query_integer("PRAGMA user_version");
+        if (version == kSchemaVersion) return;
+        // Somebody's later imgbuild may have come between.
+        refuse_newer(version, path);
+        for (auto next = static_cast<std::size_t>(version); next < kMigrations.size(); ++next) {
+            database_.execute(kMigrations[next]);
+        }
         database_.execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion));
     });
 }

@@ -50,8 +50,14 @@ public:
     bool set_diff_id(const LayerId& id, const DiffId& diff_id, std::uint64_t tar_size);
     /// Remembers the use, and that the layer was found good if it had to be verified.
     bool use_layer(const LayerId& id);
+    /// And its cost, if it has one.
     void put_key(const KeyRecord& record, const LayerId& id);
     std::vector<KeyRecord> key_records(std::string_view slot, std::size_t limit);
+
+    // What commands took.
+    /// Takes the place of an earlier one. Only the newest are kept.
+    void put_cost(const StepCost& cost);
+    std::optional<StepCost> cost(const Digest& step);
 
     // Blobs and what they are forms of.
     /// Replaces a row of the same digest.

@@ -92,6 +92,7 @@ void Tables::put_key(const KeyRecord& record, const LayerId& id) {
         .bind(record.ingredients)
         .bind(now_ns())
         .run();
+    if (record.cost) put_cost(*record.cost);
 }
 
 std::vector<KeyRecord> Tables::key_records(std::string_view slot, std::size_t limit) {

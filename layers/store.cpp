@@ -114,6 +114,15 @@ void Store::tag(const Digest& image, const std::string& name) {
     });
 }
 
+std::vector<std::optional<StepCost>> Store::find_costs(const std::vector<Digest>& steps) {
+    return state_->data->index().read([&](Tables& tables) {
+        std::vector<std::optional<StepCost>> out;
+        out.reserve(steps.size());
+        for (const Digest& step : steps) out.push_back(tables.cost(step));
+        return out;
+    });
+}
+
 std::vector<std::optional<Digest>> Store::find_checksums(const std::vector<FileFingerprint>& files) {
     return state_->data->index().write([&](Tables& tables) {
         std::vector<std::optional<Digest>> out;

@@ -30,6 +30,7 @@
 #include "util/files.hpp"
 
 #include <sys/types.h>
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <functional>
@@ -55,6 +56,15 @@ private:
     std::string text_;
 };
 
+/// What a command took when it was run. Beside the records, and in no key: it decides who runs when, and nothing else.
+struct StepCost {
+    /// Which command, for builds to come; whoever remembers decides what that means.
+    Digest step;
+    std::chrono::milliseconds time{0};
+    /// Of its largest process, bytes.
+    std::uint64_t memory = 0;
+};
+
 /// What a layer is the result of. `ingredients` is what the key digests, in a form that people can read.
 struct KeyRecord {
     Digest key;
@@ -64,6 +74,8 @@ struct KeyRecord {
     std::string slot;
     /// Canonical JSON with a version.
     std::string ingredients;
+    /// Remembered with the record; key_records() does not say it.
+    std::optional<StepCost> cost = {};
 };
 
 struct LayerFacts {
@@ -239,6 +251,9 @@ public:
     std::vector<std::optional<Digest>> find_checksums(const std::vector<FileFingerprint>& files);
     /// `read_at`: when reading began, nanoseconds since 1970.
     void remember_checksums(const std::vector<std::pair<FileFingerprint, Digest>>& files, std::int64_t read_at);
+
+    /// What the commands took the last time, each in its place; nothing for those that are not known (any more).
+    std::vector<std::optional<StepCost>> find_costs(const std::vector<Digest>& steps);
 
     /// Everything so far survives a loss of power once this returns (syncfs).
     void sync();
