@@ -9,7 +9,9 @@
 #include "builder/lint/survey.hpp"
 #include "builder/node_runner.hpp"
 #include "builder/parallel.hpp"
+#include "builder/sandbox/memory_facts.hpp"
 #include "builder/scheduler.hpp"
+#include "builder/step_costs.hpp"
 #include "builder/url_secrets.hpp"
 #include "util/text.hpp"
 
@@ -135,38 +137,50 @@ private:
 
     FileSystem carry_out(const Lowered& lowered) {
         if (!lowered.result) return {};
+        const NodeId target = *lowered.result;
+        StepNames step_names = name_steps(lowered.graph, request_.lower.target_platform);
+        const std::vector<NodeCost> costs = find_costs(lowered.graph, step_names, services_.store);
+        // Told who waits while it runs, so the runner is there.
+        std::optional<NodeRunner> runner;
+        Scheduler scheduler(lowered.graph, target,
+                            {.jobs = request_.jobs,
+                             .costs = costs,
+                             .free_memory = [] { return sandbox::free_memory(sandbox::find_memory()); },
+                             .on_wait = [&](NodeId id) { runner->tell_waiting(id, costs[id].memory); }});
         std::once_flag once;
         std::unique_ptr<sandbox::Sandbox> sandbox;
-        NodeRunner runner(
-            {.graph = lowered.graph,
-             .images = images_,
-             .forms = forms_,
-             .store = services_.store,
-             .contexts = open_contexts(lowered.graph, *lowered.result),
-             .urls = {.transport = services_.registry.transport(),
-                      .retry = services_.registry.retry(),
-                      .authorization =
-                          [this](const registry::Url& url) { return url_authorization(request_.confidants, url); }},
-             .sandbox = [&]() -> sandbox::Sandbox& {
-                 std::call_once(once, [&] {
-                     const layers::UnfinishedLayer scratch = lease_.begin_layer();
-                     sandbox = services_.make_sandbox(scratch.tree());
-                 });
-                 return *sandbox;
-             },
-             .progress = services_.progress,
-             .platform = request_.lower.target_platform,
-             .time_limit = time_limit_,
-             .cache = request_.cache,
-             .uncached_stages = uncached_stages_,
-             .threads = services_.threads,
-             .confidants = &request_.confidants},
-            *lowered.result);
-        next_step_ = runner.steps() + 1;
-        services_.progress.report(event::BuildPlanned{runner.steps()});
-        run_graph(lowered.graph, *lowered.result, request_.jobs, stop_,
-                  [&runner](NodeId id, std::stop_token stop) { runner.run(id, std::move(stop)); });
-        return runner.result(*lowered.result);
+        runner.emplace(
+            RunnerContext{
+                .graph = lowered.graph,
+                .images = images_,
+                .forms = forms_,
+                .store = services_.store,
+                .contexts = open_contexts(lowered.graph, target),
+                .urls = {.transport = services_.registry.transport(),
+                         .retry = services_.registry.retry(),
+                         .authorization =
+                             [this](const registry::Url& url) { return url_authorization(request_.confidants, url); }},
+                .sandbox = [&]() -> sandbox::Sandbox& {
+                    std::call_once(once, [&] {
+                        const layers::UnfinishedLayer scratch = lease_.begin_layer();
+                        sandbox = services_.make_sandbox(scratch.tree());
+                    });
+                    return *sandbox;
+                },
+                .progress = services_.progress,
+                .platform = request_.lower.target_platform,
+                .time_limit = time_limit_,
+                .cache = request_.cache,
+                .uncached_stages = uncached_stages_,
+                .threads = services_.threads,
+                .confidants = &request_.confidants,
+                .step_names = std::move(step_names),
+                .await_turn = [&](NodeId id, const std::stop_token& stop) { scheduler.await_turn(id, stop); }},
+            target);
+        next_step_ = runner->steps() + 1;
+        services_.progress.report(event::BuildPlanned{runner->steps()});
+        scheduler.run(stop_, [&runner](NodeId id, std::stop_token stop) { runner->run(id, std::move(stop)); });
+        return runner->result(target);
     }
 
     std::int64_t image_time(const FileSystem& fs) const {
@@ -245,6 +259,12 @@ Lowered plan_build(const BuildRequest& request, Images& images, unsigned threads
 }
 
 BuildResult build(const BuildRequest& request, const Services& services, std::stop_token stop) {
+    if (request.jobs == 0) {
+        throw UsageError({.code = "usage.bad-request",
+                          .message = "a build with no step at once would never end",
+                          .hint = "jobs is at least 1",
+                          .where = {}});
+    }
     return Build(request, services, std::move(stop)).run();
 }
 

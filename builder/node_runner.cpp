@@ -91,6 +91,12 @@ void NodeRunner::run(NodeId id, std::stop_token stop) {
     }
 }
 
+void NodeRunner::tell_waiting(NodeId id, std::uint64_t memory) const {
+    const std::string line = fmt::format(
+        "imgbuild: waits for memory: it took {} the last time, more than what runs leaves\n", util::human_size(memory));
+    context_.progress.report(event::StepOutput{.number = infos_.at(id).number, .is_stderr = true, .text = line});
+}
+
 NodeRunner::Ending NodeRunner::carry_out_node(NodeId id, const Work& work) {
     const Node& node = context_.graph[id];
     return std::visit(overloaded{
@@ -196,13 +202,17 @@ MountSources NodeRunner::sources_of(const Exec& exec) const {
 
 OpContext NodeRunner::op_context(NodeId id) const {
     const StepInfo& info = infos_.at(id);
-    return {.forms = context_.forms,
-            .store = context_.store,
-            .scaffolds = scaffolds_,
-            .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
-            .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
-            .threads = context_.threads,
-            .confidants = context_.confidants};
+    OpContext out{.forms = context_.forms,
+                  .store = context_.store,
+                  .scaffolds = scaffolds_,
+                  .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
+                  .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
+                  .threads = context_.threads,
+                  .confidants = context_.confidants};
+    if (!context_.step_names.empty()) out.step = context_.step_names.at(id);
+    if (context_.await_turn)
+        out.await_turn = [this, id](const std::stop_token& stop) { context_.await_turn(id, stop); };
+    return out;
 }
 
 }  // namespace imgbuild::builder

@@ -12,6 +12,7 @@
 #include "builder/ops/scaffold.hpp"
 #include "builder/ops/step_mounts.hpp"
 #include "builder/sandbox/sandbox.hpp"
+#include "builder/step_costs.hpp"
 
 #include <functional>
 #include <map>
@@ -42,6 +43,10 @@ struct RunnerContext {
     unsigned threads = 1;
     /// Null: nobody answers for secrets and agents.
     const Confidants* confidants = nullptr;
+    /// One per node, or none at all: then nothing is remembered of what commands took.
+    StepNames step_names = {};
+    /// Returns when the node's command may run. Empty: at once.
+    std::function<void(NodeId, const std::stop_token&)> await_turn = {};
 };
 
 /// run() may be called from several threads, once per node and after its inputs.
@@ -53,6 +58,8 @@ public:
     std::size_t steps() const { return steps_; }
     /// Reports start and end of the step. An error leaves with the place of the node's instruction.
     void run(NodeId id, std::stop_token stop);
+    /// Says in a running step's output that its command waits for `memory` bytes.
+    void tell_waiting(NodeId id, std::uint64_t memory) const;
     /// Of a node that has run.
     const FileSystem& result(NodeId id) const { return results_.at(id).fs; }
 

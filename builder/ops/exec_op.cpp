@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace imgbuild::builder {
 namespace {
@@ -104,7 +105,11 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, const MountSo
         make_snapshotter(sandbox.root_form())
             ->prepare({.fs = base, .view = view, .forms = context.forms, .scaffolds = context.scaffolds, .work = work},
                       spec);
+    // Last of all that can be waited for: who may run holds up others (scheduler.hpp).
+    if (context.await_turn) context.await_turn(work.stop);
+    const auto begin = std::chrono::steady_clock::now();
     const sandbox::StepResult result = sandbox.run(spec, log, work.stop);
+    const auto took = std::chrono::steady_clock::now() - begin;
     if (!result.succeeded()) {
         throw StepFailed(
             {.code = "build.step-failed",
@@ -126,7 +131,13 @@ layers::LayerId run_step(const Exec& exec, const FileSystem& base, const MountSo
                            .span = {}},
             .file = nullptr});
     }
-    return context.forms.lease().publish(root->take_changes(), changes.names.serialize(), {}, key,
+    layers::KeyRecord record = key;
+    if (context.step) {
+        record.cost = layers::StepCost{.step = *context.step,
+                                       .time = std::chrono::duration_cast<std::chrono::milliseconds>(took),
+                                       .memory = result.peak_rss};
+    }
+    return context.forms.lease().publish(root->take_changes(), changes.names.serialize(), {}, record,
                                          on_conflict(context.cache));
 }
 

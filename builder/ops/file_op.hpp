@@ -53,6 +53,10 @@ struct OpContext {
     unsigned threads = 1;
     /// For secrets and agents. Null: nobody answers.
     const Confidants* confidants = nullptr;
+    /// Under which name it is remembered what a command took; nothing: it is not.
+    std::optional<Digest> step = {};
+    /// Returns when a command may run, beside those that do. Throws Cancelled. Empty: at once.
+    std::function<void(const std::stop_token&)> await_turn = {};
 };
 
 LayerResult carry_out(const File& file, const FileInputs& inputs, const OpContext& context, const Work& work);

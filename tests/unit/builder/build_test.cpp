@@ -2,6 +2,7 @@
 
 #include "builder/build.hpp"
 
+#include "builder/step_costs.hpp"
 #include "layers/name_index.hpp"
 #include "registry/memory_registry.hpp"
 #include "tests/support/catch.hpp"
@@ -31,13 +32,15 @@ void write_file(const std::string& path, const std::string& text) {
     util::write_all(fd.get(), text, path);
 }
 
-/// "touch NAME" writes a file with its own name, "epoch NAME" one with $SOURCE_DATE_EPOCH, "fail" talks and fails.
+/// "touch NAME" writes a file with its own name, "epoch NAME" one with $SOURCE_DATE_EPOCH, "hog" takes memory, "fail"
+/// talks and fails.
 sandbox::StepResult run_command(const sandbox::ScriptedStep& step) {
     const Strings& args = step.spec.args;
     if (args.at(0) == "touch") write_file(step.spec.upper + "/" + args.at(1), args.at(1));
     if (args.at(0) == "epoch") {
         write_file(step.spec.upper + "/" + args.at(1), variable(step.spec.env, "SOURCE_DATE_EPOCH"));
     }
+    if (args.at(0) == "hog") return {.peak_rss = std::uint64_t{3} << 30};
     if (args.at(0) != "fail") return {};
     step.output.output(sandbox::Stream::out, "working\n");
     step.output.output(sandbox::Stream::err, "oh no\n");
@@ -251,6 +254,20 @@ TEST_CASE_METHOD(Machine, "stages that are left out of the cache run again, and 
     CHECK(runs == 3);
     two.uncached_stages = {"three"};
     CHECK(test::error_code([&] { build(two); }) == "usage.unknown-target");
+}
+
+TEST_CASE_METHOD(Machine, "what a command took is remembered for the next build") {
+    const std::string text = "FROM scratch AS big\nRUN [\"hog\"]\n";
+    build(text);
+    const Lowered lowered = test::lower_text(text);
+    const StepNames names = name_steps(lowered.graph, test::plain_options().target_platform);
+    CHECK(find_costs(lowered.graph, names, *store).at(*lowered.result).memory == std::uint64_t{3} << 30);
+}
+
+TEST_CASE_METHOD(Machine, "a build with no step at once is refused") {
+    BuildRequest none = request(kTwoSteps);
+    none.jobs = 0;
+    CHECK(test::error_code([&] { build(none); }) == "usage.bad-request");
 }
 
 TEST_CASE_METHOD(Machine, "an image that may not be pulled is an error with its line") {
