@@ -1,11 +1,17 @@
 #include "cli/app_context.hpp"
 
+#include "cli/store_filters.hpp"
 #include "util/fd.hpp"
 
 #include <unistd.h>
 #include <cstdlib>
 
 namespace imgbuild::cli {
+namespace {
+
+constexpr const char* kLimitVariable = "IMGBUILD_STORE_LIMIT";
+
+}  // namespace
 
 AppContext::AppContext(std::stop_token stop) : stop_(std::move(stop)), uid_(::geteuid()) {}
 
@@ -20,8 +26,13 @@ std::string AppContext::store_root() const {
 }
 
 layers::Store& AppContext::store() {
-    if (!store_) store_ = layers::Store::open(store_root());
+    if (!store_) store_ = layers::Store::open(store_root(), {.limit = store_limit()});
     return *store_;
+}
+
+std::uint64_t AppContext::store_limit() const {
+    const std::string text = environment(kLimitVariable).value_or("");
+    return text.empty() ? 0 : parse_store_size(kLimitVariable, text);
 }
 
 bool AppContext::has_store() const {

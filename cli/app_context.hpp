@@ -39,6 +39,8 @@ public:
     std::stop_token stop() const { return stop_; }
     /// Absolute, or relative to the working directory. There may be none yet.
     std::string store_root() const;
+    /// $IMGBUILD_STORE_LIMIT in bytes; 0: none. Throws UsageError.
+    std::uint64_t store_limit() const;
     /// Opened at the first call.
     layers::Store& store();
     /// Is there a store already? store() makes one.

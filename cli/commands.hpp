@@ -22,6 +22,8 @@ void add_build(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_images(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_inspect(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_tag(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_du(CLI::App& app, AppContext& context, Chosen& chosen);
+void add_fsck(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_prune(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_push(CLI::App& app, AppContext& context, Chosen& chosen);
 void add_export(CLI::App& app, AppContext& context, Chosen& chosen);

@@ -103,6 +103,8 @@ void add_commands(CLI::App& app, AppContext& context, Chosen& chosen, Refused& r
     add_images(app, context, chosen);
     add_inspect(app, context, chosen);
     add_tag(app, context, chosen);
+    add_du(app, context, chosen);
+    add_fsck(app, context, chosen);
     add_prune(app, context, chosen);
     add_push(app, context, chosen);
     add_export(app, context, chosen);

@@ -2,7 +2,9 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/disk_use.hpp"
 #include "layers/store_access.hpp"
+#include "layers/store_limit.hpp"
 #include "util/assert.hpp"
 
 #include <fmt/format.h>
@@ -25,7 +27,8 @@ struct BlobWriter::State {
         : hold(std::move(lease)),
           path(hold->directory() + "/blob-" + random_name()),
           fd(util::open_path(path, O_WRONLY | O_CREAT | O_EXCL, 0644)),
-          proven(std::move(proven_digest)) {
+          proven(std::move(proven_digest)),
+          room(hold->store()) {
         waiting.reserve(kWriteBytes);
     }
     State(const State&) = delete;
@@ -54,6 +57,7 @@ struct BlobWriter::State {
     util::Sha256 hash;
     std::uint64_t size = 0;
     std::vector<std::byte> waiting;
+    WorkRoom room;
 };
 
 BlobWriter::BlobWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -69,6 +73,7 @@ BlobWriter Lease::begin_proven_blob(const BlobInfo& blob) {
 }
 
 void BlobWriter::write(std::span<const std::byte> bytes) {
+    state_->room.need(bytes.size());
     state_->write(bytes);
 }
 
@@ -93,10 +98,11 @@ BlobInfo BlobWriter::commit(const std::optional<BlobInfo>& expected) {
     if (const auto known = state->hold->find_blob(made.digest)) return *known;
 
     StoreData& store = state->hold->store();
+    const std::uint64_t disk = disk_use(state->path);
     // A file that is there by now is the same blob, or one without a row; the rename is right over both. If the commit
     // fails after it, the next sweep finds a blob without a row.
     store.index().write([&](Tables& tables) {
-        tables.put_blob(made);
+        tables.put_blob(made, disk);
         tables.pin_blob(state->hold->name(), made.digest);
         util::check(::rename(state->path.c_str(), store.blob_path(made.digest).c_str()), "put into place",
                     store.blob_path(made.digest));

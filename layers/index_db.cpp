@@ -77,8 +77,17 @@ CREATE TABLE pins (
 CREATE INDEX pins_by_object ON pins (kind, object);
 )sql";
 
-// What commands took; `time` in milliseconds, `memory` in bytes.
+// `disk` is what an object takes of the disk, in bytes; NULL until it was measured. When an image was last used nobody
+// has noted before, so none counts as old.
 constexpr const char* kToVersion2 = R"sql(
+ALTER TABLE layers ADD COLUMN disk INTEGER;
+ALTER TABLE blobs ADD COLUMN disk INTEGER;
+ALTER TABLE images ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0;
+UPDATE images SET last_used = CAST(strftime('%s', 'now') AS INTEGER) * 1000000000;
+CREATE TABLE mounts (
+    path TEXT PRIMARY KEY,
+    disk INTEGER NOT NULL,
+    measured INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE costs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step BLOB NOT NULL UNIQUE,

@@ -26,6 +26,47 @@ struct BlobRow {
     bool trusted = false;
 };
 
+/// What the index has of an object for those who count, list and remove: times are nanoseconds since 1970, `disk` is
+/// bytes of the disk and absent where nobody has measured yet, `held` says that a lease pins it.
+struct LayerStat {
+    /// Order of birth.
+    std::int64_t seq = 0;
+    LayerId id;
+    std::optional<DiffId> diff_id;
+    std::optional<std::uint64_t> disk;
+    std::int64_t last_used = 0;
+    bool held = false;
+    /// Of its newest key, which is the one nearest to the build file; empty for a pulled layer.
+    std::string kind;
+    std::string ingredients;
+};
+
+struct BlobStat {
+    BlobInfo blob;
+    std::optional<std::uint64_t> disk;
+    std::int64_t last_used = 0;
+    bool held = false;
+};
+
+struct ImageStat {
+    Digest id;
+    std::vector<DiffId> diff_ids;
+    std::int64_t last_used = 0;
+    std::vector<std::string> names;
+};
+
+/// A form as it stands in the index, whether or not its blob has a row.
+struct FormRow {
+    DiffId diff_id;
+    Digest blob;
+};
+
+/// The size of a cache mount, and when it was measured.
+struct MountSize {
+    std::uint64_t disk = 0;
+    std::int64_t measured = 0;
+};
+
 /// The newest rows at some moment; see mark_synced().
 struct SyncPoint {
     std::int64_t layers = 0;
@@ -38,7 +79,8 @@ public:
     Tables(sqlite::Database& database, const std::string& boot_id) : db_(database), boot_id_(boot_id) {}
 
     // Layers and their keys.
-    void insert_layer(const LayerId& id, const LayerFacts& facts);
+    /// `disk`: bytes of the disk that it takes, if they are known already.
+    void insert_layer(const LayerId& id, const LayerFacts& facts, std::optional<std::uint64_t> disk);
     std::optional<LayerRow> layer(const LayerId& id);
     std::optional<LayerRow> layer_of_key(const Digest& key);
     /// The newest one.
@@ -60,8 +102,8 @@ public:
     std::optional<StepCost> cost(const Digest& step);
 
     // Blobs and what they are forms of.
-    /// Replaces a row of the same digest.
-    void put_blob(const BlobInfo& blob);
+    /// Replaces a row of the same digest. `disk`: bytes of the disk, if they are known already.
+    void put_blob(const BlobInfo& blob, std::optional<std::uint64_t> disk = {});
     std::optional<BlobRow> blob(const Digest& digest);
     void drop_blob(const Digest& digest);
     std::vector<Digest> all_blobs();
@@ -92,11 +134,43 @@ public:
     std::vector<Digest> all_images();
     /// With their names. Returns how many there were.
     std::uint64_t drop_images();
+    /// With its names.
+    void drop_image(const Digest& id);
+
+    // Accounting.
+    /// Least recently used first.
+    std::vector<LayerStat> layer_stats();
+    std::vector<BlobStat> blob_stats();
+    std::vector<ImageStat> image_stats();
+    std::vector<FormRow> all_forms();
+    /// Nothing if there is no such layer, or nobody has measured it.
+    std::optional<std::uint64_t> layer_disk(const LayerId& id);
+    void set_layer_disk(const LayerId& id, std::uint64_t disk);
+    void set_blob_disk(const Digest& digest, std::uint64_t disk);
+    /// Of all layers and blobs that were measured.
+    std::uint64_t total_disk();
+    /// `path`: below mounts/, such as "<hex>/0".
+    std::optional<MountSize> mount_size(std::string_view path);
+    void put_mount_size(std::string_view path, const MountSize& size);
+    void drop_mount_size(std::string_view path);
 
     // Checksums of the user's files.
     std::optional<Digest> checksum(const FileFingerprint& file);
     void put_checksum(const FileFingerprint& file, const Digest& digest);
     void drop_checksums();
+
+    // What leads nowhere, for fsck: keys and diff ids in hexadecimal digits, names as they are.
+    std::vector<std::string> lost_keys();
+    std::vector<std::string> lost_forms();
+    std::vector<std::string> lost_names();
+    void drop_lost_keys();
+    void drop_lost_names();
+    /// Those whose config is not what their id says, or whose list of layers is broken.
+    std::vector<Digest> damaged_images();
+    /// Its bytes were found good; if another boot wrote them, they came from the disk.
+    void trust_blob(const Digest& digest);
+    void unpin_layer(std::string_view lease, const LayerId& id);
+    void unpin_blob(std::string_view lease, const Digest& digest);
 
     // Durability.
     /// Does this boot have rows that no sync() has covered?
@@ -111,6 +185,9 @@ private:
     sqlite::Database& db_;
     const std::string& boot_id_;
 };
+
+/// Diff ids as images.diff_ids has them: digests one after another. Throws Error ("store.damaged").
+std::vector<DiffId> split_diff_ids(const std::string& bytes);
 
 class Index {
 public:
@@ -140,6 +217,11 @@ public:
         Tables tables(database_, boot_id_);
         return body(tables);
     }
+
+    /// What SQLite's own check finds wrong with the file, in its words.
+    std::vector<std::string> find_damage();
+    /// Which mends an index that does not fit its table.
+    void rebuild_search_trees();
 
 private:
     std::mutex mutex_;

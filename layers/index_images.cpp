@@ -20,12 +20,19 @@ std::string join(const std::vector<DiffId>& diff_ids) {
     return out;
 }
 
-std::vector<DiffId> split(const std::string& bytes) {
+// SQLite's integers are signed; the bits are what matters.
+std::int64_t bits(std::uint64_t value) {
+    return static_cast<std::int64_t>(value);
+}
+
+}  // namespace
+
+std::vector<DiffId> split_diff_ids(const std::string& bytes) {
     Digest::Bytes one{};
     if (bytes.size() % one.size() != 0) {
         throw Error({.code = "store.damaged",
                      .message = "an image's list of layers in the index has a broken length",
-                     .hint = "move the store away; everything in it can be made again",
+                     .hint = "`imgbuild fsck --repair` removes the image; everything in the store can be made again",
                      .where = {}});
     }
     std::vector<DiffId> out;
@@ -36,20 +43,15 @@ std::vector<DiffId> split(const std::string& bytes) {
     return out;
 }
 
-// SQLite's integers are signed; the bits are what matters.
-std::int64_t bits(std::uint64_t value) {
-    return static_cast<std::int64_t>(value);
-}
-
-}  // namespace
-
 void Tables::put_image(const ImageRecord& image) {
-    db_.prepare("INSERT OR REPLACE INTO images (id, config, diff_ids, created, size) VALUES (?, ?, ?, ?, ?)")
+    db_.prepare(
+           "INSERT OR REPLACE INTO images (id, config, diff_ids, created, size, last_used) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(image.id)
         .bind_bytes(image.config)
         .bind_bytes(join(image.diff_ids))
         .bind(image.created)
         .bind(bits(image.size))
+        .bind(now_ns())
         .run();
 }
 
@@ -82,7 +84,7 @@ std::optional<ImageRecord> Tables::image(const Digest& id) {
         if (!statement.bind(id).next()) return std::nullopt;
         out.id = id;
         out.config = statement.bytes(0);
-        out.diff_ids = split(statement.bytes(1));
+        out.diff_ids = split_diff_ids(statement.bytes(1));
         out.created = statement.integer(2);
         out.size = static_cast<std::uint64_t>(statement.integer(3));
     }
@@ -102,6 +104,11 @@ std::vector<Digest> Tables::all_images() {
 std::uint64_t Tables::drop_images() {
     db_.prepare("DELETE FROM names").run();
     return static_cast<std::uint64_t>(db_.prepare("DELETE FROM images").run());
+}
+
+void Tables::drop_image(const Digest& id) {
+    db_.prepare("DELETE FROM names WHERE image_id = ?").bind(id).run();
+    db_.prepare("DELETE FROM images WHERE id = ?").bind(id).run();
 }
 
 void Tables::drop_checksums() {

@@ -3,11 +3,22 @@
 #include "layers/store_data.hpp"
 
 namespace imgbuild::layers {
+namespace {
 
-void Tables::insert_layer(const LayerId& id, const LayerFacts& facts) {
+void bind_size(sqlite::Statement& statement, std::optional<std::uint64_t> size) {
+    if (size) {
+        statement.bind(static_cast<std::int64_t>(*size));
+    } else {
+        statement.bind_null();
+    }
+}
+
+}  // namespace
+
+void Tables::insert_layer(const LayerId& id, const LayerFacts& facts, std::optional<std::uint64_t> disk) {
     auto statement = db_.prepare(
-        "INSERT INTO layers (id, diff_id, key, tar_size, boot_id, synced, created, last_used)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6)");
+        "INSERT INTO layers (id, diff_id, key, tar_size, boot_id, synced, created, last_used, disk)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6, ?7)");
     const auto bind_digest = [&statement](const std::optional<Digest>& digest) {
         if (digest) {
             statement.bind(*digest);
@@ -18,7 +29,9 @@ void Tables::insert_layer(const LayerId& id, const LayerFacts& facts) {
     statement.bind(id.text());
     bind_digest(facts.diff_id ? std::optional(facts.diff_id->digest()) : std::nullopt);
     bind_digest(facts.key);
-    statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(now_ns()).run();
+    statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(now_ns());
+    bind_size(statement, disk);
+    statement.run();
 }
 
 std::optional<LayerRow> Tables::first_layer(sqlite::Statement& statement) {
@@ -109,13 +122,12 @@ std::vector<KeyRecord> Tables::key_records(std::string_view slot, std::size_t li
     return out;
 }
 
-void Tables::put_blob(const BlobInfo& blob) {
-    db_.prepare("INSERT OR REPLACE INTO blobs (digest, size, boot_id, synced, last_used) VALUES (?, ?, ?, 0, ?)")
-        .bind(blob.digest)
-        .bind(static_cast<std::int64_t>(blob.size))
-        .bind(boot_id_)
-        .bind(now_ns())
-        .run();
+void Tables::put_blob(const BlobInfo& blob, std::optional<std::uint64_t> disk) {
+    auto statement = db_.prepare(
+        "INSERT OR REPLACE INTO blobs (digest, size, boot_id, synced, last_used, disk) VALUES (?, ?, ?, 0, ?, ?)");
+    statement.bind(blob.digest).bind(static_cast<std::int64_t>(blob.size)).bind(boot_id_).bind(now_ns());
+    bind_size(statement, disk);
+    statement.run();
 }
 
 std::optional<BlobRow> Tables::blob(const Digest& digest) {

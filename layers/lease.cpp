@@ -3,7 +3,9 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/disk_use.hpp"
 #include "layers/store_access.hpp"
+#include "layers/store_limit.hpp"
 
 #include <fmt/format.h>
 
@@ -23,6 +25,16 @@ Error unknown_layer(const LayerId& id) {
                   .where = {}});
 }
 
+// What a new layer takes of the disk. It has just been written, so all of it is in the kernel's caches, but a look at
+// each of very many files takes time that a build should not: those are left to whoever asks, unless a limit has to be
+// kept.
+std::optional<std::uint64_t> measure(const StoreData& store, const std::string& directory, std::size_t names) {
+    // Some thousand files.
+    constexpr std::size_t kCheapNames = std::size_t{256} << 10;
+    if (store.limit() == 0 && names > kCheapNames) return std::nullopt;
+    return disk_use(directory);
+}
+
 void make_directory(const std::string& path, mode_t mode) {
     util::check(::mkdir(path.c_str(), mode), "make the directory", path);
     util::check(::chmod(path.c_str(), mode), "set the mode of", path);
@@ -35,6 +47,7 @@ Lease::Lease(Lease&&) noexcept = default;
 Lease::~Lease() = default;
 
 UnfinishedLayer Lease::begin_layer() {
+    require_room(state_->hold->store(), 0);
     UnfinishedLayer layer(util::TempDir(state_->hold->directory(), "layer-"));
     make_directory(layer.tree(), 0755);
     make_directory(layer.work(), 0755);
@@ -55,7 +68,9 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
     write_names(from + "/names", names);
     util::remove_all(layer.work());
     util::check(::chmod(from.c_str(), 0700), "set the mode of", from);
+    const auto disk = measure(store, from, names.size());
 
+    std::vector<std::string> aside;
     const LayerId id(random_name());
     const std::string to = store.layer_path(id);
     bool moved = false;
@@ -71,9 +86,10 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
                 if (other && keeps) tables.drop_layer(other->id);
                 tables.put_key(*record, id);
             }
+            aside = make_room(store, tables, disk.value_or(0));
             LayerFacts published = facts;
             if (record) published.key = record->key;
-            tables.insert_layer(id, published);
+            tables.insert_layer(id, published, disk);
             tables.pin_layer(hold.name(), id);
             // Last, so that of all that can fail only the commit comes after it; and inside, see store_data.hpp.
             util::check(::rename(from.c_str(), to.c_str()), "put into place", to);
@@ -86,6 +102,7 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
         throw;
     }
     if (result == id) layer.directory_.release();
+    for (const std::string& path : aside) util::remove_all(path);
     return result;
 }
 

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 namespace imgbuild::layers::sqlite {
@@ -20,24 +21,36 @@ sqlite3_destructor_type transient() {
     return reinterpret_cast<sqlite3_destructor_type>(std::intptr_t{-1});
 }
 
-ErrorInfo describe(int result, const std::string& path, const char* message) {
+bool is_disk_full(int result, int error_number) {
+    const int kind = result & 0xff;
+    if (kind == SQLITE_FULL) return true;
+    // Its log's index is shared memory, and for lack of room there is no code of its own.
+    const bool by_system = kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN;
+    return by_system && (error_number == ENOSPC || error_number == EDQUOT);
+}
+
+// `error_number`: of the system call that failed, if there was one.
+ErrorInfo describe(int result, const std::string& path, const char* message, int error_number = 0) {
     ErrorInfo info{.code = "store.failed",
                    .message = fmt::format("use the index {}: {}", util::quote(path), message),
                    .hint = {},
                    .where = {}};
+    if (is_disk_full(result, error_number)) {
+        info.code = "resources.disk-full";
+        info.hint =
+            "make room there: `imgbuild du` tells what the store takes, `imgbuild prune` removes what nobody needs";
+        return info;
+    }
     switch (result & 0xff) {
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
             info.code = "store.damaged";
-            info.hint = "move the store away; everything in it can be made again";
+            info.hint = "`imgbuild fsck --repair` puts a new index in its place; what it loses can be made again";
             break;
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
             info.code = "store.busy";
             info.hint = "another process has kept the index locked for long; is one of them stopped?";
-            break;
-        case SQLITE_FULL:
-            info.code = "resources.disk-full";
             break;
         case SQLITE_CANTOPEN:
         case SQLITE_READONLY:
@@ -139,7 +152,8 @@ Database::Database(const std::string& path) : path_(path) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int result = sqlite3_open_v2(path.c_str(), &handle_, flags, nullptr);
     if (result != SQLITE_OK) {
-        const ErrorInfo info = describe(result, path_, sqlite3_errstr(result));
+        const ErrorInfo info =
+            describe(result, path_, sqlite3_errstr(result), handle_ == nullptr ? 0 : sqlite3_system_errno(handle_));
         sqlite3_close(handle_);
         throw Error(info);
     }
@@ -155,7 +169,7 @@ Database::~Database() {
 }
 
 void Database::fail(int result) const {
-    throw Error(describe(result, path_, sqlite3_errmsg(handle_)));
+    throw Error(describe(result, path_, sqlite3_errmsg(handle_), sqlite3_system_errno(handle_)));
 }
 
 Statement Database::prepare(std::string_view sql) {

@@ -4,14 +4,13 @@
 
 #include "layers/fingerprint.hpp"
 #include "layers/store_access.hpp"
+#include "layers/store_limit.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <unistd.h>
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 
 namespace imgbuild::layers {
 
@@ -19,12 +18,8 @@ Store::Store(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Store::~Store() = default;
 
-std::shared_ptr<Store> Store::open(const std::string& root) {
-    std::error_code error;
-    std::string path = std::filesystem::absolute(root, error).lexically_normal().string();
-    if (error || root.empty()) throw IoError("open the store", root, error ? error.value() : ENOENT);
-    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-    auto data = std::make_shared<StoreData>(std::move(path));
+std::shared_ptr<Store> Store::open(const std::string& root, const StoreOptions& options) {
+    auto data = std::make_shared<StoreData>(absolute_root(root), options);
     sweep(*data);
     return std::shared_ptr<Store>(new Store(std::make_unique<State>(std::move(data))));
 }
@@ -48,6 +43,8 @@ const std::string& Store::root() const {
 }
 
 Lease Store::begin_lease() {
+    // A build that needs no room finds some all the same, so it begins even if images alone take too much.
+    enforce_limit(*state_->data);
     return Lease(std::make_unique<Lease::State>(std::make_shared<LeaseHold>(state_->data)));
 }
 

@@ -224,11 +224,19 @@ private:
     std::unique_ptr<State> state_;
 };
 
+struct StoreOptions {
+    /// Bytes of the disk that the store may take (docs/store-format.md, "Limit"); 0: as many as there are. Who
+    /// publishes more makes room first, by what has not been used for longest and nobody holds; where that does not
+    /// suffice, Lease throws Error ("resources.store-limit").
+    std::uint64_t limit = 0;
+};
+
 class Store : public std::enable_shared_from_this<Store> {
 public:
-    /// Makes the store if there is none, and sweeps what dead processes left. Throws Error ("store.too-new") for a
-    /// store that a later version made; IoError with the path.
-    static std::shared_ptr<Store> open(const std::string& root);
+    /// Makes the store if there is none, and sweeps what dead processes left. A store of an earlier version is brought
+    /// to this one. Throws Error: "store.too-new" for a store that a later version made, "store.network" for a place
+    /// whose locks cannot be relied on; IoError with the path.
+    static std::shared_ptr<Store> open(const std::string& root, const StoreOptions& options = {});
     /// $IMGBUILD_ROOT, else /var/lib/imgbuild for root, else $XDG_DATA_HOME/imgbuild or ~/.local/share/imgbuild. Pure.
     /// Throws UsageError ("usage.no-store") if there is no home either.
     static std::string default_root(const std::function<std::optional<std::string>(const char*)>& environment,

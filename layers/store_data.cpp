@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/file_system.hpp"
 #include "layers/pack.hpp"
 #include "util/rooted_dir.hpp"
 #include "util/text.hpp"
@@ -16,13 +17,18 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 
 namespace imgbuild::layers {
 namespace {
 
 constexpr std::size_t kMaxNames = std::size_t{1} << 30;
 constexpr std::size_t kChecksumBytes = 32;
-constexpr const char* kPlaceHint = "set IMGBUILD_ROOT or --root to a directory that you may write to";
+// What helps if a store cannot be made; a full disk has a hint of its own.
+std::string place_hint(int error_number) {
+    if (error_number == ENOSPC || error_number == EDQUOT) return {};
+    return "set IMGBUILD_ROOT or --root to a directory that you may write to";
+}
 
 // Tells backup tools to leave the store alone. Format: bford.info/cachedir
 constexpr std::string_view kCacheTag =
@@ -34,7 +40,7 @@ void ensure_directory(const std::string& path, mode_t mode) {
     if (::mkdir(path.c_str(), mode) == 0) {
         util::check(::chmod(path.c_str(), mode), "set the mode of", path);
     } else if (errno != EEXIST) {
-        throw IoError("make the directory", path, errno, kPlaceHint);
+        throw IoError("make the directory", path, errno, place_hint(errno));
     }
 }
 
@@ -44,7 +50,7 @@ void make_parents(const std::string& root) {
     try {
         util::make_directories(parent);
     } catch (const IoError& error) {
-        throw IoError("make the directory", parent, error.error_number(), kPlaceHint);
+        throw IoError("make the directory", parent, error.error_number(), place_hint(error.error_number()));
     }
 }
 
@@ -94,14 +100,36 @@ bool path_exists(const std::string& path) {
     throw IoError("look at", path, errno);
 }
 
-StoreData::StoreData(std::string root) : root_(std::move(root)) {
+std::string absolute_root(const std::string& root) {
+    std::error_code error;
+    std::string path = std::filesystem::absolute(root, error).lexically_normal().string();
+    if (error || root.empty()) throw IoError("open the store", root, error ? error.value() : ENOENT);
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    return path;
+}
+
+std::vector<std::string> names_in(const std::string& path) {
+    std::vector<std::string> out;
+    util::Fd directory;
+    try {
+        directory = util::open_path(path, O_RDONLY | O_DIRECTORY);
+    } catch (const IoError& error) {
+        if (error.error_number() == ENOENT || error.error_number() == ENOTDIR) return out;
+        throw;
+    }
+    for (util::DirEntry& entry : util::list_directory(directory.get(), path)) out.push_back(std::move(entry.name));
+    return out;
+}
+
+StoreData::StoreData(std::string root, const StoreOptions& options) : root_(std::move(root)), options_(options) {
+    require_reliable_file_system(root_);
     make_skeleton(root_);
     directory_ = util::open_path(root_, O_RDONLY | O_DIRECTORY);
     open_index();
 }
 
 void StoreData::open_index() {
-    if (::access(root_.c_str(), W_OK) != 0) throw IoError("write to", root_, errno, kPlaceHint);
+    if (::access(root_.c_str(), W_OK) != 0) throw IoError("write to", root_, errno, place_hint(errno));
     // One process at a time: the first one makes the tables and turns the index to WAL.
     const auto guard = util::FileLock::acquire(temporary("open.lock"), util::FileLock::Kind::exclusive);
     index_ = std::make_unique<Index>(root_ + "/index.db", boot_id());

@@ -6,8 +6,11 @@
 // is gone or damaged is dropped by whoever meets it, which turns it into a miss.
 #pragma once
 
+#include <imgbuild/error.hpp>
+
 #include "layers/index_db.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <set>
 
@@ -20,6 +23,11 @@ std::string random_name();
 /// Does `path` exist? Follows nothing. Throws IoError if that cannot be told.
 bool path_exists(const std::string& path);
 
+/// A store's root as an absolute path without "." and "..". Throws IoError for an empty one.
+std::string absolute_root(const std::string& root);
+/// Names in a directory of ours, sorted; none if there is no such directory.
+std::vector<std::string> names_in(const std::string& path);
+
 /// How much of a layer is looked at before it counts as found.
 enum class Check {
     /// That it is there; and everything, if its row is not trusted.
@@ -31,9 +39,18 @@ enum class Check {
 class StoreData {
 public:
     /// Makes what is missing. `root` is absolute.
-    explicit StoreData(std::string root);
+    explicit StoreData(std::string root, const StoreOptions& options = {});
 
     const std::string& root() const { return root_; }
+    /// 0: none.
+    std::uint64_t limit() const { return options_.limit; }
+    /// What the store takes besides layers and blobs, as it was measured last; 0 before. See store_limit.hpp.
+    std::uint64_t outside() const { return outside_; }
+    void set_outside(std::uint64_t bytes) { outside_ = bytes; }
+    /// Bytes that this process is writing and has not published.
+    std::uint64_t in_work() const { return in_work_; }
+    void add_work(std::uint64_t bytes) { in_work_ += bytes; }
+    void end_work(std::uint64_t bytes) { in_work_ -= bytes; }
     int directory() const { return directory_.get(); }
     Index& index() { return *index_; }
 
@@ -69,15 +86,34 @@ private:
     void open_index();
 
     std::string root_;
+    StoreOptions options_;
+    std::atomic<std::uint64_t> outside_ = 0;
+    std::atomic<std::uint64_t> in_work_ = 0;
     util::Fd directory_;
     std::unique_ptr<Index> index_;
 };
+
+/// Runs `body`, which may as well be run some other time. On a full disk the index may not take another word, and
+/// whoever opens the store then may be about to make room.
+template <class Body>
+void unless_disk_is_full(Body&& body) {
+    try {
+        body();
+    } catch (const Error& error) {
+        if (error.code() != "resources.disk-full") throw;
+    }
+}
 
 /// Writes a layer's name index with its checksum; read_names() reads it.
 void write_names(const std::string& path, std::string_view names);
 
 /// Moves aside what dead processes left, and removes it. Safe at any time, in any number of processes.
 void sweep(StoreData& store);
+/// Is there a lease's directory? After a sweep that means a process that runs. Who wants to rely on the answer holds
+/// the sweep lock exclusively, since whoever makes a lease holds it shared.
+bool has_live_lease(const StoreData& store);
+/// `name`: of a directory in logs/.
+bool is_log_of_live_lease(const StoreData& store, const std::string& name);
 
 /// A lease's directory and lock. Ends when the last of Lease and its BlobWriters goes.
 class LeaseHold {

@@ -1,147 +1,172 @@
 // One transaction decides, with the write lock held: what is not pinned then cannot be looked up any more by the time
-// anybody gets the lock, so its directory can be moved aside. Removing comes after, and without the lock.
+// anybody gets the lock, so its directory can be moved aside. Measuring comes before and removing after, without the
+// lock.
 #include "layers/prune.hpp"
 
 #include <imgbuild/error.hpp>
 
-#include "layers/store_data.hpp"
-#include "util/rooted_dir.hpp"
+#include "layers/accounting.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <algorithm>
-#include <cerrno>
-#include <set>
 #include <utility>
-#include <vector>
 
 namespace imgbuild::layers {
 namespace {
 
-constexpr std::uint64_t kBlockBytes = 512;
-
-// Bytes on the disk of a tree of ours, each inode once. Follows nothing.
-class DiskUse {
-public:
-    void add(int directory, const std::string& name) {
-        struct stat status {};
-        if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-            if (errno == ENOENT) return;
-            throw IoError("look at", name, errno);
-        }
-        const bool counted =
-            status.st_nlink > 1 && !S_ISDIR(status.st_mode) && !linked_.emplace(status.st_dev, status.st_ino).second;
-        if (!counted) bytes_ += static_cast<std::uint64_t>(status.st_blocks) * kBlockBytes;
-        if (!S_ISDIR(status.st_mode)) return;
-        const util::Fd inside(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-        // What was moved aside is anybody's to remove.
-        if (!inside && errno == ENOENT) return;
-        util::check(inside.get(), "open", name);
-        for (const util::DirEntry& entry : util::list_directory(inside.get(), name)) add(inside.get(), entry.name);
-    }
-
-    std::uint64_t bytes() const { return bytes_; }
-
-private:
-    std::uint64_t bytes_ = 0;
-    std::set<std::pair<dev_t, ino_t>> linked_;
-};
-
-std::vector<std::string> names_in(const std::string& path) {
-    const util::Fd directory = util::open_path(path, O_RDONLY | O_DIRECTORY);
-    std::vector<std::string> out;
-    for (util::DirEntry& entry : util::list_directory(directory.get(), path)) out.push_back(std::move(entry.name));
-    return out;
-}
-
-// After a sweep, a lease that has a directory has a process.
-bool has_live_lease(const StoreData& store) {
-    const std::vector<std::string> names = names_in(store.temporary(""));
-    return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.starts_with("lease-"); });
-}
-
 class Pruning {
 public:
-    Pruning(StoreData& store, PruneScope scope) : store_(store), scope_(scope) {}
+    Pruning(StoreData& store, const PruneRules& rules, PruneMode mode) : store_(store), rules_(rules), mode_(mode) {}
 
     PruneReport run() {
-        store_.index().write([&](Tables& tables) { decide(tables); });
-        // Whoever makes a lease holds this lock shared, so none begins while we look.
-        {
-            const auto guard = util::FileLock::acquire(store_.sweep_lock_path(), util::FileLock::Kind::exclusive);
-            if (scope_ == PruneScope::all && !has_live_lease(store_)) {
-                retire_all_in("/mounts");
-                retire_all_in("/logs");
-            }
+        measure_objects(store_);
+        const MeasuredFiles files = measure_files(store_);
+        if (mode_ == PruneMode::only_tell) {
+            take(store_.index().read([&](Tables& tables) { return list_objects(tables, files); }));
+            return std::move(report_);
         }
-        DiskUse use;
-        for (const std::string& path : retired_) use.add(AT_FDCWD, path);
-        report_.bytes = use.bytes();
-        for (const std::string& path : retired_) util::remove_all(path);
-        return report_;
+        try {
+            drop_rows(files);
+        } catch (const Error& error) {
+            if (error.code() != "resources.disk-full") throw;
+            // The index had no room to forget what has been moved aside already. Without their objects those rows are
+            // misses to everybody, so the objects can go; then there is room.
+            remove_retired();
+            report_ = {};
+            drop_rows(files);
+        }
+        remove_files();
+        remove_retired();
+        return std::move(report_);
     }
 
 private:
-    void decide(Tables& tables) {
-        if (scope_ == PruneScope::all) {
-            report_.images = tables.drop_images();
-            tables.drop_checksums();
+    void drop_rows(const MeasuredFiles& files) {
+        store_.index().write([&](Tables& tables) {
+            take(list_objects(tables, files));
+            drop(tables);
+        });
+    }
+
+    void remove_retired() {
+        for (const std::string& path : retired_) util::remove_all(path);
+        retired_.clear();
+    }
+
+    void take(const Inventory& inventory) {
+        report_.left = inventory.total();
+        for (const std::size_t i : plan_prune(inventory, rules_)) {
+            const StoredObject& object = inventory.objects[i];
+            ++counter(object.kind);
+            report_.bytes += object.bytes;
+            report_.objects.push_back(object);
         }
-        drop_layers(tables);
-        drop_blobs(tables);
+        report_.left -= report_.bytes;
+        report_.outside = inventory.overhead;
+        for (const StoredObject& object : inventory.objects) {
+            if (is_outside(object)) report_.outside += object.bytes;
+        }
+        for (const StoredObject& object : report_.objects) {
+            if (is_outside(object)) report_.outside -= object.bytes;
+        }
+        Inventory released = inventory;
+        for (StoredObject& object : released.objects) object.held = false;
+        for (const std::size_t i : plan_prune(released, rules_)) report_.held += inventory.objects[i].held ? 1 : 0;
+    }
+
+    static bool is_outside(const StoredObject& object) {
+        return object.kind == ObjectKind::mount || object.kind == ObjectKind::log;
+    }
+
+    void drop(Tables& tables) {
+        if (rules_.checksums) tables.drop_checksums();
+        for (const StoredObject& object : report_.objects) {
+            switch (object.kind) {
+                case ObjectKind::image:
+                    tables.drop_image(Digest::require(object.id, "an image"));
+                    break;
+                case ObjectKind::layer:
+                    tables.drop_layer(LayerId(object.id));
+                    retire(store_.layer_path(LayerId(object.id)));
+                    break;
+                case ObjectKind::blob:
+                    tables.drop_blob(Digest::require(object.id, "a blob"));
+                    retire(store_.blob_path(Digest::require(object.id, "a blob")));
+                    break;
+                case ObjectKind::mount:
+                    tables.drop_mount_size(object.id);
+                    break;
+                case ObjectKind::log:
+                    break;
+            }
+        }
         tables.drop_lost_forms();
     }
 
-    void drop_layers(Tables& tables) {
-        std::set<LayerId> needed;
-        for (const Digest& id : tables.all_images()) {
-            const std::optional<ImageRecord> image = tables.image(id);
-            for (const DiffId& diff_id : image->diff_ids) {
-                if (const auto row = tables.layer_of_diff_id(diff_id)) needed.insert(row->id);
-            }
+    // Whoever makes a lease holds the sweep lock shared, so none begins while we look.
+    void remove_files() {
+        const auto guard = util::FileLock::acquire(store_.sweep_lock_path(), util::FileLock::Kind::exclusive);
+        const bool idle = !has_live_lease(store_);
+        for (const StoredObject& object : report_.objects) {
+            const bool gone = object.kind == ObjectKind::mount ? remove_mount(object.id, idle)
+                              : object.kind == ObjectKind::log ? remove_log(object.id)
+                                                               : true;
+            if (gone) continue;
+            --counter(object.kind);
+            ++report_.held;
+            report_.bytes -= object.bytes;
+            report_.left += object.bytes;
+            report_.outside += object.bytes;
         }
-        for (const LayerId& id : tables.all_layers()) {
-            if (needed.contains(id)) continue;
-            if (tables.is_layer_pinned(id)) {
-                ++report_.held;
-                continue;
+        if (idle && rules_.kinds.contains(ObjectKind::mount)) remove_empty_mounts();
+    }
+
+    // A build may have taken it since we looked. Its lock file stays, as somebody may just have opened it.
+    bool remove_mount(const std::string& id, bool idle) {
+        const std::string path = store_.root() + "/mounts/" + id;
+        const auto lock = util::FileLock::try_acquire(path + "/lock", util::FileLock::Kind::exclusive);
+        if (!lock) return false;
+        retire(idle ? path : path + "/data");
+        return true;
+    }
+
+    bool remove_log(const std::string& name) {
+        if (is_log_of_live_lease(store_, name)) return false;
+        retire(store_.root() + "/logs/" + name);
+        return true;
+    }
+
+    // Those without a cache in them, which nobody can be about to use while no lease lives.
+    void remove_empty_mounts() {
+        const std::string mounts = store_.root() + "/mounts";
+        for (const std::string& identity : names_in(mounts)) {
+            bool empty = true;
+            for (const std::string& number : names_in(mounts + "/" + identity)) {
+                empty = empty && !path_exists(mounts + "/" + identity + "/" + number + "/data");
             }
-            tables.drop_layer(id);
-            retire(store_.layer_path(id));
-            ++report_.layers;
+            if (empty) retire(mounts + "/" + identity);
         }
     }
 
-    void drop_blobs(Tables& tables) {
-        std::set<Digest> needed;
-        for (const Digest& id : tables.all_images()) {
-            const std::optional<ImageRecord> image = tables.image(id);
-            for (const DiffId& diff_id : image->diff_ids) {
-                for (const BlobForm& form : tables.forms(diff_id, "")) needed.insert(form.blob.digest);
-            }
+    std::uint64_t& counter(ObjectKind kind) {
+        switch (kind) {
+            case ObjectKind::image:
+                return report_.images;
+            case ObjectKind::layer:
+                return report_.layers;
+            case ObjectKind::blob:
+                return report_.blobs;
+            case ObjectKind::mount:
+                return report_.mounts;
+            case ObjectKind::log:
+                return report_.logs;
         }
-        for (const Digest& digest : tables.all_blobs()) {
-            if (needed.contains(digest)) continue;
-            if (tables.is_blob_pinned(digest)) {
-                ++report_.held;
-                continue;
-            }
-            tables.drop_blob(digest);
-            retire(store_.blob_path(digest));
-            ++report_.blobs;
-        }
-    }
-
-    void retire_all_in(const char* directory) {
-        const std::string path = store_.root() + directory;
-        for (const std::string& name : names_in(path)) retire(path + "/" + name);
+        std::unreachable();
     }
 
     void retire(const std::string& path) { retired_.push_back(store_.retire(path)); }
 
     StoreData& store_;
-    PruneScope scope_;
+    const PruneRules& rules_;
+    PruneMode mode_;
     PruneReport report_;
     /// Where it went in tmp/.
     std::vector<std::string> retired_;
@@ -149,10 +174,14 @@ private:
 
 }  // namespace
 
-PruneReport prune(const std::string& root, PruneScope scope) {
+PruneReport prune(const std::string& root, const PruneRules& rules, PruneMode mode) {
     StoreData store(root);
     sweep(store);
-    return Pruning(store, scope).run();
+    return prune(store, rules, mode);
+}
+
+PruneReport prune(StoreData& store, const PruneRules& rules, PruneMode mode) {
+    return Pruning(store, rules, mode).run();
 }
 
 }  // namespace imgbuild::layers

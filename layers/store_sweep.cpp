@@ -22,13 +22,6 @@ namespace {
 
 constexpr std::size_t kKeptLogs = 200;
 
-std::vector<std::string> names_in(const std::string& path) {
-    const util::Fd directory = util::open_path(path, O_RDONLY | O_DIRECTORY);
-    std::vector<std::string> out;
-    for (util::DirEntry& entry : util::list_directory(directory.get(), path)) out.push_back(std::move(entry.name));
-    return out;
-}
-
 // The lock of something that may vanish under our eyes; nothing also if it did.
 std::optional<util::FileLock> lock_if_free(const std::string& path) {
     try {
@@ -81,9 +74,7 @@ void retire_old_logs(StoreData& store) {
     const std::vector<std::string> names = names_in(store.root() + "/logs");
     if (names.size() <= kKeptLogs) return;
     for (std::size_t i = 0; i < names.size() - kKeptLogs; ++i) {
-        const std::size_t lease = names[i].find("lease-");
-        const bool alive = lease != std::string::npos && path_exists(store.temporary(names[i].substr(lease)));
-        if (!alive) store.retire(store.root() + "/logs/" + names[i]);
+        if (!is_log_of_live_lease(store, names[i])) store.retire(store.root() + "/logs/" + names[i]);
     }
 }
 
@@ -124,14 +115,24 @@ void remove_dead(StoreData& store) {
 
 }  // namespace
 
+bool has_live_lease(const StoreData& store) {
+    const std::vector<std::string> names = names_in(store.temporary(""));
+    return std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.starts_with("lease-"); });
+}
+
+bool is_log_of_live_lease(const StoreData& store, const std::string& name) {
+    const std::size_t lease = name.find("lease-");
+    return lease != std::string::npos && path_exists(store.temporary(name.substr(lease)));
+}
+
 void sweep(StoreData& store) {
     {
         const auto guard = util::FileLock::acquire(store.sweep_lock_path(), util::FileLock::Kind::exclusive);
         const bool found_dead = retire_dead_leases(store);
-        drop_dead_pins(store);
+        unless_disk_is_full([&] { drop_dead_pins(store); });
         remove_free_claims(store);
         retire_old_logs(store);
-        if (found_dead) retire_orphans(store);
+        if (found_dead) unless_disk_is_full([&] { retire_orphans(store); });
     }
     remove_dead(store);
 }

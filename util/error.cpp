@@ -43,6 +43,12 @@ std::string code_of(int error_number) {
     }
 }
 
+// Where nobody knows better. What lies in the store can be made again, so that is where room is.
+std::string hint_of(int error_number) {
+    if (error_number != ENOSPC && error_number != EDQUOT) return {};
+    return "make room there; what the store takes tells `imgbuild du`, and `imgbuild prune` removes what nobody needs";
+}
+
 std::string io_message(const std::string& operation, const std::string& path, int error_number) {
     const char* reason = strerrordesc_np(error_number);
     const std::string why = reason != nullptr ? reason : fmt::format("error {}", error_number);
@@ -77,7 +83,7 @@ ParseError::ParseError(std::shared_ptr<const SourceFile> file, std::vector<Diagn
 IoError::IoError(std::string operation, std::string path, int error_number, std::string hint)
     : Error({.code = code_of(error_number),
              .message = io_message(operation, path, error_number),
-             .hint = std::move(hint),
+             .hint = hint.empty() ? hint_of(error_number) : std::move(hint),
              .where = {}}),
       error_number_(error_number) {}
 

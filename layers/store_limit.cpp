@@ -1,0 +1,99 @@
+#include "layers/store_limit.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "layers/accounting.hpp"
+#include "layers/prune.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace imgbuild::layers {
+namespace {
+
+Error too_much(const StoreData& store, std::uint64_t bytes, std::uint64_t stays) {
+    return Error({.code = "resources.store-limit",
+                  .message = fmt::format("the store {} may take {}, and {} more do not fit: images and running builds "
+                                         "need {}",
+                                         util::quote(store.root()), util::human_size(store.limit()),
+                                         util::human_size(bytes), util::human_size(stays)),
+                  .hint = "raise IMGBUILD_STORE_LIMIT, or remove images: `imgbuild du -v` shows them, `imgbuild prune "
+                          "--all` removes all",
+                  .where = {}});
+}
+
+// Moved aside within the transaction that drops the row, as by any pruning.
+std::string drop(StoreData& store, Tables& tables, const StoredObject& object) {
+    switch (object.kind) {
+        case ObjectKind::image:
+            tables.drop_image(Digest::require(object.id, "an image"));
+            return {};
+        case ObjectKind::layer:
+            tables.drop_layer(LayerId(object.id));
+            return store.retire(store.layer_path(LayerId(object.id)));
+        case ObjectKind::blob:
+            tables.drop_blob(Digest::require(object.id, "a blob"));
+            return store.retire(store.blob_path(Digest::require(object.id, "a blob")));
+        default:
+            return {};
+    }
+}
+
+}  // namespace
+
+void enforce_limit(StoreData& store) {
+    if (store.limit() == 0) return;
+    PruneRules rules = PruneRules::everything();
+    rules.named_images = false;
+    rules.checksums = false;
+    rules.keep_bytes = store.limit();
+    const PruneReport report = prune(store, rules, PruneMode::remove);
+    store.set_outside(report.outside);
+}
+
+std::vector<std::string> make_room(StoreData& store, Tables& tables, std::uint64_t bytes) {
+    if (store.limit() == 0) return {};
+    const std::uint64_t wanted = bytes + store.in_work();
+    if (tables.total_disk() + store.outside() + wanted <= store.limit()) return {};
+    MeasuredFiles files;
+    files.overhead = store.outside();
+    const Inventory inventory = list_objects(tables, files);
+    PruneRules rules = PruneRules::unused();
+    rules.keep_bytes = store.limit() - std::min(store.limit(), wanted);
+    std::uint64_t stays = inventory.total();
+    const std::vector<std::size_t> plan = plan_prune(inventory, rules);
+    for (const std::size_t i : plan) stays -= inventory.objects[i].bytes;
+    if (stays + wanted > store.limit()) throw too_much(store, bytes, stays);
+    std::vector<std::string> out;
+    for (const std::size_t i : plan) {
+        if (std::string path = drop(store, tables, inventory.objects[i]); !path.empty()) out.push_back(std::move(path));
+    }
+    return out;
+}
+
+void WorkRoom::take() {
+    constexpr std::uint64_t kStep = std::uint64_t{1} << 20;
+    const std::uint64_t more = (needed_ - taken_ + kStep - 1) / kStep * kStep;
+    // In small steps near the limit, where a whole one would claim room that nobody needs.
+    try {
+        require_room(store_, more);
+        store_.add_work(more);
+        taken_ += more;
+    } catch (const Error&) {
+        const std::uint64_t least = needed_ - taken_;
+        require_room(store_, least);
+        store_.add_work(least);
+        taken_ += least;
+    }
+}
+
+void require_room(StoreData& store, std::uint64_t bytes) {
+    if (store.limit() == 0) return;
+    const std::vector<std::string> aside =
+        store.index().write([&](Tables& tables) { return make_room(store, tables, bytes); });
+    for (const std::string& path : aside) util::remove_all(path);
+}
+
+}  // namespace imgbuild::layers
