@@ -3,6 +3,7 @@
 #include "util/assert.hpp"
 
 #include <fcntl.h>
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -100,13 +101,22 @@ private:
         if (!parent || parent->entry->type != EntryType::directory) return;
         const auto found = chain_.find(path);
         if (!found) {
-            items_.try_emplace(path, PatchItem{.entry = {.path = path, .type = EntryType::whiteout}});
+            if (is_in_a_tree(path))
+                items_.try_emplace(path, PatchItem{.entry = {.path = path, .type = EntryType::whiteout}});
         } else if (found->entry->type == EntryType::directory) {
             describe(path, *found).entry.opaque = true;
             for (const Found& child : chain_.children(path)) show_exactly(child.entry->path);
         } else {
             add_name(path, *found);
         }
+    }
+
+    // If it is in none, nothing can shine through, and the patch may be the only tree that has the directory: the
+    // kernel would list the whiteout.
+    bool is_in_a_tree(const std::string& path) const {
+        const ChainView::Layers& layers = chain_.layers();
+        return std::any_of(layers.begin(), layers.end(),
+                           [&](const auto& names) { return names->find(path) != nullptr; });
     }
 
     PatchItem& describe(const std::string& path, const Found& directory) {

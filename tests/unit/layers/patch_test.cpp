@@ -84,6 +84,13 @@ TEST_CASE("names behind a link of a lower layer are put where it leads, and the 
     CHECK(plan[3].content == PatchItem::Content{.layer = 1, .path = "lib/b"});
 }
 
+TEST_CASE("a whiteout behind a link is put where it leads only if a tree has something there") {
+    const auto top = layer({implied("lib"), implied("lib/new"), whiteout("lib/new/a"), whiteout("lib/old")});
+    const ChainView view(
+        {layer({directory("usr"), directory("usr/lib"), file("usr/lib/old"), soft_link("lib", "usr/lib")}), top});
+    CHECK(paths_of(plan_patch(view)) == "lib usr usr/lib usr/lib/new usr/lib/old ");
+}
+
 TEST_CASE("a plan is carried out with metadata and contents") {
     Tree lower;
     Tree upper;
