@@ -3,9 +3,11 @@
 #
 #   tools/ci.sh            the gate (tools/test.sh) only
 #   tools/ci.sh --full     and: thread sanitizer, clang, clang-tidy, a minute of each fuzz target, the installed
-#                          program, three real projects, a kill loop, the benchmark
+#                          program, three real projects, random properties for longer, a kill loop, every write failing,
+#                          the benchmark
 #
-# FUZZ_SECONDS (60) and KILL_ROUNDS (50) shorten or lengthen their parts.
+# FUZZ_SECONDS (60), KILL_ROUNDS (50), PROPERTY_ROUNDS (1000), FOREIGN_IMAGES (500) and FAULT_ROUNDS (200; 0: every write
+# that a build makes) shorten or lengthen their parts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -48,6 +50,10 @@ run_installed() {
   rm -rf "$prefix"
 }
 
+run_properties() {
+  IMGBUILD_ROUNDS="${PROPERTY_ROUNDS:-1000}" build/asan/tests/unit/layers/unit_layers "[property]"
+}
+
 tools/test.sh
 [[ ${1:-} == --full ]] || exit 0
 
@@ -59,6 +65,9 @@ part "fuzz targets";                          run_fuzz_targets
 part "the installed program";                 run_installed
 part "embedded, with the thread sanitizer";   IMGBUILD=build/release/cli/imgbuild IMGBUILD_REQUIRE_SANDBOX=1 tests/e2e/run embed_tsan
 part "three real projects";                   IMGBUILD=build/release/cli/imgbuild IMGBUILD_REQUIRE_SANDBOX=1 tests/e2e/run realprojects
+part "random properties";                     run_properties
+part "images of other builders";              IMGBUILD=build/release/cli/imgbuild IMGBUILD_FOREIGN_COUNT="${FOREIGN_IMAGES:-500}" tests/e2e/run foreign
+part "failing writes, full disks";            IMGBUILD=build/release/cli/imgbuild IMGBUILD_BATTERED_ROUNDS="${FAULT_ROUNDS:-200}" tests/e2e/run battered
 part "kill loop";                             tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "kill loop as a plain user";             IMGBUILD_E2E_USER=imgbuild-e2e tests/support/kill_loop.py --rounds "${KILL_ROUNDS:-50}"
 part "benchmark";                             tests/bench/run --imgbuild build/release/cli/imgbuild --runs 3 --only noop --only incr --only steps --only dag

@@ -6,17 +6,14 @@
 #include "layers/diff.hpp"
 #include "layers/pack.hpp"
 #include "tests/support/catch.hpp"
-#include "tests/unit/layers/layer_maker.hpp"
+#include "tests/unit/layers/random_steps.hpp"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-#include <exception>
 #include <functional>
-#include <thread>
 
 using namespace imgbuild;
 using namespace imgbuild::layers;
@@ -111,26 +108,6 @@ std::string layer_by_overlay(const Base& base, const Change& change) {
 
 void shell(const std::string& root, const std::string& script) {
     REQUIRE(std::system(("cd " + root + " && " + script).c_str()) == 0);
-}
-
-// Its mounts go when the thread ends.
-void in_mount_namespace(const std::function<void()>& body) {
-    if (::geteuid() != 0) {
-        WARN("skipped: mounting an overlay needs root here");
-        return;
-    }
-    std::exception_ptr failure;
-    std::thread thread([&] {
-        try {
-            util::check(::unshare(CLONE_NEWNS | CLONE_FS), "unshare", "");
-            util::check(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make private", "/");
-            body();
-        } catch (...) {
-            failure = std::current_exception();
-        }
-    });
-    thread.join();
-    if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace

@@ -178,4 +178,9 @@ std::uint64_t fresh_seed() {
     return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
 }
 
+int rounds(int usual) {
+    const char* given = std::getenv("IMGBUILD_ROUNDS");
+    return given == nullptr ? usual : std::atoi(given);
+}
+
 }  // namespace imgbuild::layers::test

@@ -79,5 +79,7 @@ NameIndex make_random_layer(std::mt19937_64& random, const util::RootedDir& tree
 
 /// Prints the seed when the test that owns it fails.
 std::uint64_t fresh_seed();
+/// How often a property is tried: `usual` times, or IMGBUILD_ROUNDS (tools/ci.sh --full sets it).
+int rounds(int usual);
 
 }  // namespace imgbuild::layers::test
