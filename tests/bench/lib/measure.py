@@ -1,6 +1,8 @@
 """Running commands for their figures, and a workload for its series of them."""
 import dataclasses
+import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -45,18 +47,28 @@ class Row:
     series: list
 
 
+def _wait(process):
+    """The exit code. Whoever is interrupted here leaves nothing running."""
+    try:
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+
+
 def run(commands, environment, cwd):
     """One Sample of some commands, one after the other."""
     total = Sample(0, 0, 0)
     for command in commands:
         with tempfile.TemporaryDirectory() as folder, open(f"{folder}/err", "w+b") as err:
-            done = subprocess.run([sys.executable, "-ISBu", str(LAUNCH), f"{folder}/result", *map(str, command)],
-                                  env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=err, check=False)
-            if done.returncode:
+            process = subprocess.Popen([sys.executable, "-ISBu", str(LAUNCH), f"{folder}/result", *map(str, command)],
+                                       env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=err, start_new_session=True)
+            if _wait(process):
                 err.seek(0)
                 said = err.read().decode(errors="replace").strip().splitlines()
-                raise Failed((said or [f"exit {done.returncode}"])[-1])
+                raise Failed((said or [f"exit {process.returncode}"])[-1])
             seconds, cpu, peak = map(float, pathlib.Path(folder, "result").read_text().split())
         total.seconds += seconds
         total.cpu += cpu
