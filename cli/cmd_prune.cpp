@@ -38,7 +38,7 @@ layers::PruneRules rules_of(const Options& options) {
     rules.unused_since = filters.unused_since;
     if (!options.keep.empty()) rules.keep_bytes = parse_store_size("--keep-storage", options.keep);
     // What is remembered of the user's files has no size worth naming; it goes with everything else, or stays.
-    rules.checksums = rules.checksums && filters.empty() && !rules.keep_bytes;
+    rules.memories = rules.memories && filters.empty() && !rules.keep_bytes;
     return rules;
 }
 

@@ -157,7 +157,8 @@ public:
     // Checksums of the user's files.
     std::optional<Digest> checksum(const FileFingerprint& file);
     void put_checksum(const FileFingerprint& file, const Digest& digest);
-    void drop_checksums();
+    /// Of the user's files, and of what commands took.
+    void drop_memories();
 
     // What leads nowhere, for fsck: keys and diff ids in hexadecimal digits, names as they are.
     std::vector<std::string> lost_keys();

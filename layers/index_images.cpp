@@ -111,8 +111,9 @@ void Tables::drop_image(const Digest& id) {
     db_.prepare("DELETE FROM images WHERE id = ?").bind(id).run();
 }
 
-void Tables::drop_checksums() {
+void Tables::drop_memories() {
     db_.prepare("DELETE FROM checksums").run();
+    db_.prepare("DELETE FROM costs").run();
 }
 
 std::optional<Digest> Tables::checksum(const FileFingerprint& file) {

@@ -47,6 +47,7 @@ public:
                                  "/blobs", "/blobs/sha256", "/mounts", "/logs"}) {
             own_.add_alone(store_.root() + name);
         }
+        own_.add(store_.root() + "/resolved");
         out_.overhead = own_.bytes();
         return std::move(out_);
     }

@@ -19,15 +19,15 @@ namespace imgbuild::layers {
 struct PruneRules {
     /// Layers and blobs that no image needs, and images that have no name: what the cache keeps between builds.
     static PruneRules unused();
-    /// Images with their names, and so all layers and blobs, cache mounts, logs and checksums.
+    /// Images with their names, and so all layers and blobs, cache mounts, logs and what is remembered.
     static PruneRules everything();
 
     /// What may go at all.
     std::set<ObjectKind> kinds;
     /// Images that have a name, too; if images may go.
     bool named_images = false;
-    /// What is remembered of the user's files.
-    bool checksums = false;
+    /// What is remembered of the user's files, of names of registries, and of what commands took.
+    bool memories = false;
     /// Only what was last used before; nanoseconds since 1970.
     std::optional<std::int64_t> unused_since;
     /// Only until the whole store takes no more bytes of the disk than this, least recently used first.

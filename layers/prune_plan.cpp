@@ -15,7 +15,7 @@ PruneRules PruneRules::everything() {
     PruneRules rules;
     rules.kinds = {ObjectKind::image, ObjectKind::layer, ObjectKind::blob, ObjectKind::mount, ObjectKind::log};
     rules.named_images = true;
-    rules.checksums = true;
+    rules.memories = true;
     return rules;
 }
 

@@ -47,7 +47,7 @@ void enforce_limit(StoreData& store) {
     if (store.limit() == 0) return;
     PruneRules rules = PruneRules::everything();
     rules.named_images = false;
-    rules.checksums = false;
+    rules.memories = false;
     rules.keep_bytes = store.limit();
     const PruneReport report = prune(store, rules, PruneMode::remove);
     store.set_outside(report.outside);

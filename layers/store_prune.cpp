@@ -77,7 +77,7 @@ private:
     }
 
     void drop(Tables& tables) {
-        if (rules_.checksums) tables.drop_checksums();
+        if (rules_.memories) tables.drop_memories();
         for (const StoredObject& object : report_.objects) {
             switch (object.kind) {
                 case ObjectKind::image:
@@ -117,6 +117,7 @@ private:
             report_.outside += object.bytes;
         }
         if (idle && rules_.kinds.contains(ObjectKind::mount)) remove_empty_mounts();
+        if (rules_.memories && path_exists(store_.root() + "/resolved")) retire(store_.root() + "/resolved");
     }
 
     // A build may have taken it since we looked. Its lock file stays, as somebody may just have opened it.

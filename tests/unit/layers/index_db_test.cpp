@@ -69,7 +69,7 @@ TEST_CASE_METHOD(OldStore, "an upgraded index has the tables of a new one") {
 }
 
 TEST_CASE_METHOD(OldStore, "an upgrade that fails changes nothing") {
-    // It stands where the new table has to be, so the last statement fails.
+    // It stands where the new table has to be, so a later statement fails.
     execute("CREATE TABLE mounts (other)");
     CHECK_THROWS_AS(Store::open(root), Error);
     CHECK(query("PRAGMA user_version") == 1);
