@@ -42,17 +42,12 @@ layers::PruneRules rules_of(const Options& options) {
     return rules;
 }
 
-std::string count(std::uint64_t number, const char* what) {
-    return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
-}
-
 std::string describe(const layers::PruneReport& report, bool dry_run) {
     std::string out = dry_run && !report.objects.empty() ? render_objects(report.objects) + "\n" : "";
-    out += fmt::format("{}: {}, {}, {}, {}, {}; {} {}\n", dry_run ? "would remove" : "removed",
-                       count(report.images, "image"), count(report.layers, "layer"), count(report.blobs, "blob"),
-                       count(report.mounts, "cache mount"), count(report.logs, "log"), util::human_size(report.bytes),
-                       dry_run ? "to free" : "freed");
-    if (report.held > 0) out += fmt::format("kept: {} that builds under way hold\n", count(report.held, "object"));
+    out += fmt::format("{}: {} images, {} layers, {} blobs, {} cache mounts, {} logs; {} {}\n",
+                       dry_run ? "would remove" : "removed", report.images, report.layers, report.blobs, report.mounts,
+                       report.logs, util::human_size(report.bytes), dry_run ? "to free" : "freed");
+    if (report.held > 0) out += fmt::format("kept: {} objects that builds under way hold\n", report.held);
     return out;
 }
 

@@ -23,7 +23,7 @@ void read_ahead(const SourceTree& tree, const std::vector<CopyFiles>& reads, lay
     try {
         for (const CopyFiles& read : reads) {
             if (stop.stop_requested()) return;
-            const Selection selection = select_files(tree, read);
+            const Selection selection = select_files(tree, read, threads);
             content_checksums(tree, files_of(selection), store, threads, work);
         }
     } catch (const Error&) {

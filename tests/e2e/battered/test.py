@@ -79,7 +79,7 @@ def test_failing_writes(ws):
     subject.build(env=faults.env(0))
     total, wanted = faults.count(), battered.manifest_digest(subject.disk / "out.tar")
     expect(total > 100, f"only {total} writes were seen")
-    dice, rounds = battered.dice(ws), battered.rounds(12)
+    dice, rounds = battered.dice(ws), battered.rounds(6)
     places = range(1, total + 1) if rounds == 0 else sorted(dice.sample(range(1, total + 1), min(rounds, total)))
     failed = 0
     for place in places:
@@ -132,7 +132,7 @@ def test_full_disk(ws):
     subject.build()
     needed, wanted = used(disk) - empty, battered.manifest_digest(disk / "out.tar")
     dice, failed = battered.dice(ws), 0
-    rounds = battered.rounds(5)
+    rounds = battered.rounds(3)
     for _ in range(rounds or 100):
         subject.clear()
         free = int(dice.uniform(0, needed))

@@ -14,7 +14,7 @@ import trees
 from expect import Failure
 
 SEED = int(os.environ.get("IMGBUILD_FOREIGN_SEED", "20261125"))
-COUNT = int(os.environ.get("IMGBUILD_FOREIGN_COUNT", "16"))
+COUNT = int(os.environ.get("IMGBUILD_FOREIGN_COUNT", "10"))
 
 
 def by_umoci(ws, seed, tars):

@@ -78,7 +78,7 @@ def test_prune_dry_run(ws):
     before = usage(ws)["objects"]
     told = ws.imgbuild("prune", "--dry-run")
     matches(told.out, r"(?m)^layer +\w{12} .* reclaimable .* RUN head")
-    matches(told.out, r"(?m)^would remove: 1 image, \d layers, 1 blob, 0 cache mounts, 0 logs; .* to free$")
+    matches(told.out, r"(?m)^would remove: 1 images, \d layers, 1 blob, 0 cache mounts, 0 logs; .* to free$")
     equal(usage(ws)["objects"], before, "the objects")
     planned = ws.imgbuild("prune", "--dry-run", "--json").json()
     done = ws.imgbuild("prune", "--json").json()
@@ -93,11 +93,11 @@ def test_prune_by_age_and_type(ws):
     context = ws.context({"Buildfile": BUILDFILE})
     ws.build(context)
     contains(ws.imgbuild("prune", "--older-than", "1h", "--all").out, "removed: 0 images, 0 layers, 0 blobs, 0 cache mounts")
-    contains(ws.imgbuild("prune", "--filter", "type=mount").out, "removed: 0 images, 0 layers, 0 blobs, 1 cache mount, 0 logs;")
-    contains(ws.imgbuild("prune", "--filter", "type=log").out, " 0 cache mounts, 1 log;")
+    contains(ws.imgbuild("prune", "--filter", "type=mount").out, "removed: 0 images, 0 layers, 0 blobs, 1 cache mounts, 0 logs;")
+    contains(ws.imgbuild("prune", "--filter", "type=log").out, " 0 cache mounts, 1 logs;")
     contains(ws.build(context).err, "CACHED")
     time.sleep(1.1)
-    matches(ws.imgbuild("prune", "--filter", "until=1s").out, r"removed: 1 image, [1-9] layers")
+    matches(ws.imgbuild("prune", "--filter", "until=1s").out, r"removed: 1 images, [1-9] layers")
     for arguments, message in ((("--filter", "label=x"), "hint: filters are type, until"),
                                (("--older-than", "soon"), "error: 'soon' is neither an age nor a time"),
                                (("--keep-storage", "lots"), "error: --keep-storage: invalid size 'lots'")):
@@ -273,8 +273,8 @@ def test_prune_on_a_full_disk(ws):
         subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], check=False, stderr=subprocess.DEVNULL)
         equal(os.statvfs(filler).f_bavail, 0, "the blocks left")
         matches(ws.imgbuild("du", env=store).out, r"^total: ")
-        contains(ws.imgbuild("prune", "--dry-run", env=store).out, "would remove: 1 image")
-        matches(ws.imgbuild("prune", env=store).out, r"^removed: 1 image, [1-9] layers.* freed$")
+        contains(ws.imgbuild("prune", "--dry-run", env=store).out, "would remove: 1 images")
+        matches(ws.imgbuild("prune", env=store).out, r"^removed: 1 images, [1-9] layers.* freed$")
         expect(os.statvfs(filler).f_bavail > 0, "nothing was freed")
         filler.unlink()
         contains(ws.imgbuild("fsck", "--deep", env=store).out, "; no problem\n")

@@ -37,21 +37,21 @@ Inventory example() {
 
 TEST_CASE("usage is a line per kind and the whole") {
     CHECK(render_usage(example(), true) ==
-          "TYPE    TOTAL  IN USE   SIZE  SHARED   RECLAIMABLE  LAST USED\n"
-          "images      1       1      -       -             -  2026-01-31T12:00:00Z\n"
-          "layers      2       1  10 MB    8 MB    2 MB (20%)  2026-01-31T12:00:00Z\n"
-          "mounts      1       1  500 B     0 B      0 B (0%)  -\n"
-          "index                   1 MB\n"
-          "total: 11 MB, of which 2 MB can be reclaimed\n");
+          "TYPE    TOTAL  IN USE    SIZE  SHARED   RECLAIMABLE  LAST USED\n"
+          "images      1       1       -       -             -  2026-01-31T12:00:00Z\n"
+          "layers      2       1   10 MB  8.0 MB  2.0 MB (20%)  2026-01-31T12:00:00Z\n"
+          "mounts      1       1   500 B     0 B      0 B (0%)  -\n"
+          "index                  1.0 MB\n"
+          "total: 11 MB, of which 2.0 MB can be reclaimed\n");
 }
 
 TEST_CASE("objects have a line each, which says what they are") {
     CHECK(render_objects(example().objects) ==
-          "TYPE   ID               SIZE  STATE        LAST USED             WHAT\n"
-          "image  aaaaaaaaaaaa        -  needed       2026-01-31T12:00:00Z  app:1\n"
-          "layer  bbbbbbbbbbbb     8 MB  shared       2026-01-31T12:00:00Z  pulled\n"
-          "layer  cccccccccccc     2 MB  reclaimable  2026-01-31T12:00:00Z  RUN make install\n"
-          "mount  dddddddddddd/0  500 B  held         -                     npm\n");
+          "TYPE   ID                SIZE  STATE        LAST USED             WHAT\n"
+          "image  aaaaaaaaaaaa         -  needed       2026-01-31T12:00:00Z  app:1\n"
+          "layer  bbbbbbbbbbbb    8.0 MB  shared       2026-01-31T12:00:00Z  pulled\n"
+          "layer  cccccccccccc    2.0 MB  reclaimable  2026-01-31T12:00:00Z  RUN make install\n"
+          "mount  dddddddddddd/0   500 B  held         -                     npm\n");
 }
 
 TEST_CASE("a layer is told by its key, however odd that is") {
