@@ -49,6 +49,7 @@ TEST_CASE_METHOD(OldStore, "a store of format 1 is brought to this one with all 
     // What is new starts as unknown, and no image counts as old.
     CHECK(query("SELECT disk IS NULL FROM layers") == 1);
     CHECK(query("SELECT last_used > 1700000000000000000 FROM images") == 1);
+    CHECK_FALSE(store->find_costs({util::Sha256::of("step")}).at(0));
     for (const StoredObject& object : take_inventory(root).objects) {
         if (object.kind == ObjectKind::layer) CHECK(object.bytes > 20'000);
         if (object.kind == ObjectKind::blob) CHECK(object.bytes > 0);

@@ -71,18 +71,6 @@ TEST_CASE_METHOD(StoreFixture, "a new store is closed to others and marked as a 
     CHECK(util::read_file(root + "/CACHEDIR.TAG", 1000).starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"));
 }
 
-TEST_CASE_METHOD(StoreFixture, "a store of the first version is brought to this one with all that is in it") {
-    {
-        Lease lease = store->begin_lease();
-        publish_layer(lease, "old");
-    }
-    store.reset();
-    tamper("DROP TABLE costs; PRAGMA user_version = 1");
-    store = Store::open(root);
-    CHECK(store->begin_lease().find_layer(util::Sha256::of("old")));
-    CHECK_FALSE(store->find_costs({util::Sha256::of("step")}).at(0));
-}
-
 TEST_CASE_METHOD(StoreFixture, "what a command took is remembered with its layer, and the last time counts") {
     const Digest step = util::Sha256::of("step");
     const StepCost first{.step = step, .time = std::chrono::milliseconds(70), .memory = 3};
