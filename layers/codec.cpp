@@ -50,8 +50,8 @@ Compressor make_compressor(int level) {
 }
 
 // Rule "probe1": a block of at least 256 KiB is stored as it is if none of 16 samples of 4 KiB, evenly spread from its
-// beginning to its end, becomes smaller by more than a fiftieth at level 1. Archives, pictures and the like cost most of
-// the time of a compressor, for nothing.
+// beginning to its end, becomes smaller by more than a fiftieth at level 1. Archives, pictures and the like cost most
+// of the time of a compressor, for nothing.
 bool is_worth_compressing(std::span<const std::byte> block) {
     constexpr std::size_t kProbed = 256U << 10;
     constexpr std::size_t kSample = 4U << 10;
@@ -97,8 +97,7 @@ std::string Codec::codec_id() const {
         case Kind::none:
             return "none";
         case Kind::gzip:
-            return fmt::format("gzip/libdeflate-{}/{}/{}/probe1", LIBDEFLATE_VERSION_STRING, level_of(*this),
-                               kCutRule);
+            return fmt::format("gzip/libdeflate-{}/{}/{}/probe1", LIBDEFLATE_VERSION_STRING, level_of(*this), kCutRule);
         case Kind::zstd:
             return fmt::format("zstd/libzstd-{}/{}/{}", ZSTD_versionString(), level_of(*this), kCutRule);
     }

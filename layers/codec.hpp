@@ -20,8 +20,8 @@ struct Codec {
     /// gzip 1…12 (libdeflate), zstd 1…19; 0 is the default (4 and 3). Not used by `none`.
     int level = 0;
 
-    /// For example "gzip/libdeflate-1.14/4/cut1/probe1", "zstd/libzstd-1.5.4/3/cut1", "none": blobs of one tar with equal
-    /// codec ids are equal.
+    /// For example "gzip/libdeflate-1.14/4/cut1/probe1", "zstd/libzstd-1.5.4/3/cut1", "none": blobs of one tar with
+    /// equal codec ids are equal.
     std::string codec_id() const;
     /// The OCI media type of a layer so compressed.
     std::string_view media_type() const;
