@@ -44,7 +44,9 @@ class Worker:
         line = message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n"
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         sent = self.socket.sendmsg([line], rights)
-        self.socket.sendall(line[sent:])
+        # A worker that refuses the request may be gone by now, which is no error unless it has not read it all.
+        if sent < len(line):
+            self.socket.sendall(line[sent:])
 
     def request(self, task, descriptors=None, **members):
         """Asks for a task; descriptors are {"stdout": fd}."""

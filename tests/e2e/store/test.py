@@ -78,7 +78,7 @@ def test_prune_dry_run(ws):
     before = usage(ws)["objects"]
     told = ws.imgbuild("prune", "--dry-run")
     matches(told.out, r"(?m)^layer +\w{12} .* reclaimable .* RUN head")
-    matches(told.out, r"(?m)^would remove: 1 images, \d layers, 1 blob, 0 cache mounts, 0 logs; .* to free$")
+    matches(told.out, r"(?m)^would remove: 1 images, \d layers, 1 blobs, 0 cache mounts, 0 logs; .* to free$")
     equal(usage(ws)["objects"], before, "the objects")
     planned = ws.imgbuild("prune", "--dry-run", "--json").json()
     done = ws.imgbuild("prune", "--json").json()
@@ -128,7 +128,7 @@ def test_upgrade(ws):
     context = ws.context({"Buildfile": BUILDFILE})
     ws.build(context, "-t", "app:1")
     sql(ws, """ALTER TABLE layers DROP COLUMN disk; ALTER TABLE blobs DROP COLUMN disk;
-                   ALTER TABLE images DROP COLUMN last_used; DROP TABLE mounts; PRAGMA user_version = 1;""")
+                   ALTER TABLE images DROP COLUMN last_used; DROP TABLE mounts; DROP TABLE costs; PRAGMA user_version = 1;""")
     contains(ws.imgbuild("images").out, "app:1")
     contains(ws.build(context).err, "CACHED")
     for row in of_type(usage(ws), "layer"):
