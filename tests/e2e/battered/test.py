@@ -158,20 +158,22 @@ def test_fifty_builds(ws):
         subject.build(number=number)
         wanted[number] = battered.manifest_digest(subject.disk / "out.tar")
     subject.clear()
-    script = 'while [ ! -e "$1" ]; do "$0" prune || exit; done'
+    # The file goes with the workspace as well, so that no loop outlives a test that is killed.
+    script = 'while [ -e "$1" ]; do "$0" prune || exit; done'
     env = {"IMGBUILD_ROOT": subject.store}
-    end = ws.path / "end"
+    going_on = ws.path / "going-on"
+    going_on.touch()
     builds = [(number % 4, ws.start(workspace.binary(), "build", "--progress", "plain", "--build-context", f"busybox={ws.busybox()}",
                                     "--build-arg", f"ROUND={number % 4}", "-o", f"type=oci,dest={subject.disk / f'{number}.tar'}",
                                     subject.context, env=env)) for number in range(50)]
-    pruning = [ws.start("sh", "-c", script, workspace.binary(), end, env=env) for _ in range(2)]
+    pruning = [ws.start("sh", "-c", script, workspace.binary(), going_on, env=env) for _ in range(2)]
     try:
         for number, (kind, build) in enumerate(builds):
             code = build.wait(timeout=300)
             equal(code, 0, f"the exit code of build {number}\n{build.log.read_text(errors='replace')}")
             equal(battered.manifest_digest(subject.disk / f"{number}.tar"), wanted[kind], f"the digest of build {number}")
     finally:
-        end.touch()
+        going_on.unlink()
     for process in pruning:
         equal(process.wait(timeout=60), 0, f"the exit code of a pruning\n{process.log.read_text(errors='replace')}")
     subject.build(archive=ws.path / "last.tar")
