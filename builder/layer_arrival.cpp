@@ -66,6 +66,17 @@ layers::BlobForm pulled_form(const RemoteLayer& remote) {
     return {.blob = blob_of(remote), .media_type = remote.blob.media_type, .codec_id = std::string(kPulledForm)};
 }
 
+// Digests of blobs and diff ids come from an image, which may name one thing as a blob and as a diff id, and even two
+// things the one way here and the other way there. So both kinds have claims of their own, of which that of the blob is
+// always taken first: nobody waits in a circle. Nor is either the claim of a key.
+Digest blob_claim(const Digest& blob) {
+    return util::Sha256::of("arrival of blob " + blob.text());
+}
+
+Digest tree_claim(const DiffId& diff_id) {
+    return util::Sha256::of("arrival of tree " + diff_id.text());
+}
+
 }  // namespace
 
 Error layer_lost(const Layer& layer) {
@@ -78,7 +89,7 @@ Error layer_lost(const Layer& layer) {
 layers::BlobForm LayerForms::fetch(const RemoteLayer& remote, const Work& work) {
     const layers::BlobInfo expected = blob_of(remote);
     if (!lease_.find_blob(expected.digest)) {
-        const auto claim = lease_.claim(expected.digest, work.stop);
+        const auto claim = lease_.claim(blob_claim(expected.digest), work.stop);
         if (!lease_.find_blob(expected.digest)) {
             layers::BlobWriter writer = lease_.begin_proven_blob(expected);
             ReportingSink sink(writer, work, "fetch " + expected.digest.brief(), expected.size);
@@ -115,7 +126,7 @@ layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
 }
 
 layers::LayerId LayerForms::unpack_known(const DiffId& diff_id, const layers::BlobForm& form, const Work& work) {
-    const auto claim = lease_.claim(diff_id.digest(), work.stop);
+    const auto claim = lease_.claim(tree_claim(diff_id), work.stop);
     if (const auto id = lease_.find_layer(diff_id)) return *id;
     const auto blob = lease_.open_blob(form.blob);
     return unpack_from(*blob, diff_id, work, [] {});
@@ -126,11 +137,9 @@ layers::LayerId LayerForms::unpack_remote(const Layer& layer, const Work& work) 
     const DiffId& diff_id = *layer.diff_id;
     const layers::BlobInfo expected = blob_of(remote);
     {
-        const auto claim = lease_.claim(expected.digest, work.stop);
+        const auto blob = lease_.claim(blob_claim(expected.digest), work.stop);
         if (!lease_.find_blob(expected.digest)) {
-            // The blob of an uncompressed layer has the diff id as its digest, and nobody waits for himself.
-            std::optional<util::FileLock> tree_claim;
-            if (diff_id.digest() != expected.digest) tree_claim = lease_.claim(diff_id.digest(), work.stop);
+            const auto tree = lease_.claim(tree_claim(diff_id), work.stop);
             if (const auto id = lease_.find_layer(diff_id)) return *id;
             return unpack_while_fetching(remote, diff_id, work);
         }
