@@ -214,8 +214,7 @@ private:
 
     std::optional<std::pair<std::string, std::string>> damage_of_layer(const LayerRow& row) {
         // As whoever looks it up does: the contents are believed if they can be shown.
-        const auto& diff_id = row.facts.diff_id;
-        if (!row.trusted && !(diff_id && store_->has_good_contents(row.id, *diff_id))) {
+        if (!store_->is_believed(row)) {
             return std::pair("layer-unsynced",
                              "it was written shortly before the machine went down, perhaps not whole");
         }

@@ -40,8 +40,7 @@ LeaseHold::~LeaseHold() {
 bool LeaseHold::accept(const LayerRow& row, Check check) {
     // A layer of another boot that never saw its sync may have lost the contents of its files with the power. Its diff
     // id tells; without one nothing does, since its index knows names only, and it is made again.
-    const bool believed = row.trusted || (row.facts.diff_id && store_->has_good_contents(row.id, *row.facts.diff_id));
-    if (!believed || (check == Check::whole && !store_->has_good_names(row.id))) {
+    if (!store_->is_believed(row) || (check == Check::whole && !store_->has_good_names(row.id))) {
         store_->drop_layer(row.id);
         return false;
     }

@@ -187,10 +187,13 @@ bool StoreData::has_good_names(const LayerId& id) const {
     }
 }
 
-bool StoreData::has_good_contents(const LayerId& id, const DiffId& diff_id) const {
+bool StoreData::is_believed(const LayerRow& row) const {
+    if (row.trusted) return true;
+    if (!row.facts.key || !row.facts.diff_id) return false;
     try {
-        const NameIndex names = NameIndex::parse(read_names(id));
-        return pack(names, util::RootedDir::open(layer_path(id) + "/tree"), {}, nullptr, 1).diff_id == diff_id;
+        const NameIndex names = NameIndex::parse(read_names(row.id));
+        const util::RootedDir tree = util::RootedDir::open(layer_path(row.id) + "/tree");
+        return pack(names, tree, {}, nullptr, 1).diff_id == *row.facts.diff_id;
     } catch (const CorruptData&) {
         return false;
     } catch (const IoError& error) {

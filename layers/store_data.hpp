@@ -70,8 +70,9 @@ public:
     /// The name index, checked. Throws CorruptData or IoError.
     std::string read_names(const LayerId& id) const;
     bool has_good_names(const LayerId& id) const;
-    /// Does its tree make the tar that it should? Reads all of it.
-    bool has_good_contents(const LayerId& id, const DiffId& diff_id) const;
+    /// Is it trusted, or does its tree make the tar that it should? That reads all of it, and is only tried with layers
+    /// made here: a pulled one is another writer's tar, and is made again from its blob.
+    bool is_believed(const LayerRow& row) const;
     void drop_layer(const LayerId& id);
 
     // Blobs.

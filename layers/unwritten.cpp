@@ -4,6 +4,7 @@
 
 #include "util/fd.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <string>
 

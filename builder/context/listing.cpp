@@ -53,8 +53,8 @@ void Listing::list_one(const std::string& directory) {
     std::vector<SourceFileInfo> children;
     try {
         children = tree_.children(directory);
-    } catch (const Error&) {
-        // take() comes across it again, in the order in which one thread would have.
+    } catch (...) {
+        // It must not leave a thread. take() comes across it again, in the order in which one thread would have.
         return;
     }
     std::vector<std::string> more;
