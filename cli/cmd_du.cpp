@@ -2,13 +2,13 @@
 #include "cli/store_filters.hpp"
 #include "cli/usage_report.hpp"
 #include "layers/inventory.hpp"
+#include "util/clock.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -21,14 +21,9 @@ struct Options {
     std::vector<std::string> filters;
 };
 
-std::int64_t now_ns() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
 int run_du(const Options& options, AppContext& context) {
     const StoreFilters filters =
-        parse_store_filters(options.filters, "", {"type", "until", "id", "inuse", "shared", "private"}, now_ns());
+        parse_store_filters(options.filters, "", {"type", "until", "id", "inuse", "shared", "private"}, util::now_ns());
     layers::Inventory inventory = layers::take_inventory(context.store().root());
     std::erase_if(inventory.objects, [&](const layers::StoredObject& object) { return !filters.accept(object); });
     const std::uint64_t limit = context.store_limit();

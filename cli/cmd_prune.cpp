@@ -4,13 +4,13 @@
 #include "cli/store_filters.hpp"
 #include "cli/usage_report.hpp"
 #include "layers/prune.hpp"
+#include "util/clock.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include <chrono>
 #include <memory>
 
 namespace imgbuild::cli {
@@ -26,13 +26,9 @@ struct Options {
     std::vector<std::string> filters;
 };
 
-std::int64_t now_ns() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
 layers::PruneRules rules_of(const Options& options) {
-    const StoreFilters filters = parse_store_filters(options.filters, options.older_than, {"type", "until"}, now_ns());
+    const StoreFilters filters =
+        parse_store_filters(options.filters, options.older_than, {"type", "until"}, util::now_ns());
     layers::PruneRules rules = options.all ? layers::PruneRules::everything() : layers::PruneRules::unused();
     if (!filters.kinds.empty()) rules.kinds = filters.kinds;
     rules.unused_since = filters.unused_since;

@@ -1,6 +1,7 @@
 // Tables of the index that speak of images and of the user's files.
 #include "layers/index_db.hpp"
 #include "layers/store_data.hpp"
+#include "util/clock.hpp"
 
 #include <imgbuild/error.hpp>
 
@@ -51,7 +52,7 @@ void Tables::put_image(const ImageRecord& image) {
         .bind_bytes(join(image.diff_ids))
         .bind(image.created)
         .bind(bits(image.size))
-        .bind(now_ns())
+        .bind(util::now_ns())
         .run();
 }
 
@@ -129,7 +130,7 @@ std::optional<Digest> Tables::checksum(const FileFingerprint& file) {
         last_used = statement.integer(1);
     }
     // Once a day is enough for clean-up, and keeps a warm build from writing a row per file.
-    const std::int64_t now = now_ns();
+    const std::int64_t now = util::now_ns();
     if (now - last_used > kDayNs) {
         db_.prepare("UPDATE checksums SET last_used = ? WHERE device = ? AND inode = ?")
             .bind(now)
@@ -150,7 +151,7 @@ void Tables::put_checksum(const FileFingerprint& file, const Digest& digest) {
         .bind(file.mtime)
         .bind(file.ctime)
         .bind(digest)
-        .bind(now_ns())
+        .bind(util::now_ns())
         .run();
 }
 

@@ -1,6 +1,7 @@
 // Tables of the index that speak of objects: layers, keys, blobs, forms, pins.
 #include "layers/index_db.hpp"
 #include "layers/store_data.hpp"
+#include "util/clock.hpp"
 
 namespace imgbuild::layers {
 namespace {
@@ -29,7 +30,7 @@ void Tables::insert_layer(const LayerId& id, const LayerFacts& facts, std::optio
     statement.bind(id.text());
     bind_digest(facts.diff_id ? std::optional(facts.diff_id->digest()) : std::nullopt);
     bind_digest(facts.key);
-    statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(now_ns());
+    statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(util::now_ns());
     bind_size(statement, disk);
     statement.run();
 }
@@ -89,7 +90,7 @@ bool Tables::set_diff_id(const LayerId& id, const DiffId& diff_id, std::uint64_t
 bool Tables::use_layer(const LayerId& id) {
     // What another boot wrote and we just verified came from the disk, so it is as good as synced.
     return db_.prepare("UPDATE layers SET last_used = ?, synced = synced OR boot_id <> ? WHERE id = ?")
-               .bind(now_ns())
+               .bind(util::now_ns())
                .bind(boot_id_)
                .bind(id.text())
                .run() != 0;
@@ -103,7 +104,7 @@ void Tables::put_key(const KeyRecord& record, const LayerId& id) {
         .bind(record.kind)
         .bind(record.slot)
         .bind(record.ingredients)
-        .bind(now_ns())
+        .bind(util::now_ns())
         .run();
     if (record.cost) put_cost(*record.cost);
 }
@@ -125,7 +126,7 @@ std::vector<KeyRecord> Tables::key_records(std::string_view slot, std::size_t li
 void Tables::put_blob(const BlobInfo& blob, std::optional<std::uint64_t> disk) {
     auto statement = db_.prepare(
         "INSERT OR REPLACE INTO blobs (digest, size, boot_id, synced, last_used, disk) VALUES (?, ?, ?, 0, ?, ?)");
-    statement.bind(blob.digest).bind(static_cast<std::int64_t>(blob.size)).bind(boot_id_).bind(now_ns());
+    statement.bind(blob.digest).bind(static_cast<std::int64_t>(blob.size)).bind(boot_id_).bind(util::now_ns());
     bind_size(statement, disk);
     statement.run();
 }
@@ -150,7 +151,7 @@ std::vector<Digest> Tables::all_blobs() {
 
 void Tables::use_blob(const Digest& digest) {
     db_.prepare("UPDATE blobs SET last_used = ?, synced = synced OR boot_id <> ? WHERE digest = ?")
-        .bind(now_ns())
+        .bind(util::now_ns())
         .bind(boot_id_)
         .bind(digest)
         .run();

@@ -4,6 +4,7 @@
 
 #include "layers/accounting.hpp"
 #include "layers/disk_use.hpp"
+#include "util/clock.hpp"
 #include "util/text.hpp"
 
 #include <sys/stat.h>
@@ -84,7 +85,7 @@ private:
         constexpr std::int64_t kTick = 20'000'000;
         const auto known = store_.index().read([&](Tables& tables) { return tables.mount_size(path); });
         if (known && last_used + kTick < known->measured) return known->disk;
-        const std::int64_t now = now_ns();
+        const std::int64_t now = util::now_ns();
         const MountSize size{.disk = disk_use(data), .measured = now};
         // A build that runs may go on changing it.
         if (idle_) {

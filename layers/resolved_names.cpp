@@ -11,16 +11,14 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/store_data.hpp"
 #include "oci/image_config.hpp"
 #include "oci/manifest.hpp"
 #include "util/files.hpp"
-#include "util/rooted_dir.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
@@ -107,15 +105,6 @@ void make_directory(const std::string& path) {
 void remove_file(const std::string& path) {
     // Somebody else may have been first.
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw IoError("remove", path, errno);
-}
-
-std::vector<std::string> names_in(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return {};
-    const util::Fd directory(util::check(fd, "open", path));
-    std::vector<std::string> out;
-    for (util::DirEntry& entry : util::list_directory(directory.get(), path)) out.push_back(std::move(entry.name));
-    return out;
 }
 
 std::int64_t time_of(const std::string& path) {

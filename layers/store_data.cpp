@@ -79,11 +79,6 @@ std::string boot_id() {
 
 }  // namespace
 
-std::int64_t now_ns() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
 std::string random_name() {
     std::array<unsigned char, 16> bytes{};
     // Requests of up to 256 bytes are not cut short once the kernel's pool is ready.

@@ -16,8 +16,6 @@
 
 namespace imgbuild::layers {
 
-/// Nanoseconds since 1970.
-std::int64_t now_ns();
 /// 32 hexadecimal digits from the kernel.
 std::string random_name();
 /// Does `path` exist? Follows nothing. Throws IoError if that cannot be told.

@@ -5,13 +5,13 @@
 #include "builder/parallel.hpp"
 #include "layers/fingerprint.hpp"
 #include "util/bytes.hpp"
+#include "util/clock.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <sys/stat.h>
 #include <algorithm>
-#include <chrono>
 #include <span>
 
 namespace imgbuild::builder {
@@ -92,7 +92,7 @@ private:
 
 std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<const SourceFileInfo*>& files,
                                       layers::Store& store, unsigned threads, const Work& work) {
-    const std::int64_t read_at = now_ns();
+    const std::int64_t read_at = util::now_ns();
     std::vector<Digest> out(files.size());
     // In batches, so that what was read is remembered even if the build ends in the middle.
     constexpr std::size_t kBatch = 4096;
@@ -111,11 +111,6 @@ void require_unchanged(const SourceTree& tree, const SourceFileInfo& file, int f
     if (layers::would_show_a_change(*file.seen, read_at)) return;
     const util::Fd again = tree.open(file);
     if (hash_file(again.get(), file.entry.path) != checksum) throw changed_source(file.entry.path);
-}
-
-std::int64_t now_ns() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
 }  // namespace imgbuild::builder

@@ -24,7 +24,4 @@ std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<
 void require_unchanged(const SourceTree& tree, const SourceFileInfo& file, int fd, const Digest& checksum,
                        std::int64_t read_at);
 
-/// Nanoseconds since 1970.
-std::int64_t now_ns();
-
 }  // namespace imgbuild::builder

@@ -7,6 +7,7 @@
 #include "layers/archive_reader.hpp"
 #include "layers/decompress.hpp"
 #include "layers/tree_writer.hpp"
+#include "util/clock.hpp"
 #include "util/overloaded.hpp"
 #include "util/text.hpp"
 
@@ -78,7 +79,7 @@ private:
     }
 
     void identify_sources() {
-        looked_at_ = now_ns();
+        looked_at_ = util::now_ns();
         for (std::size_t i = 0; i < file_.actions.size(); ++i) {
             SourceIdentity identity;
             Selection selection;

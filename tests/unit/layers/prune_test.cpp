@@ -166,3 +166,24 @@ TEST_CASE_METHOD(StoreFixture, "logs go by their kind, but for that of a running
     CHECK(report.held == 1);
     CHECK(entries_in(root + "/logs") == 1);
 }
+
+TEST_CASE_METHOD(StoreFixture, "what is remembered of names and commands goes with everything, and not before") {
+    const Digest step = util::Sha256::of("step");
+    {
+        Lease lease = store->begin_lease();
+        KeyRecord record = make_record("one");
+        record.cost = StepCost{.step = step, .time = std::chrono::milliseconds(70), .memory = 3};
+        lease.publish(lease.begin_layer(), "", {}, record);
+    }
+    fs::create_directories(root + "/resolved");
+    const util::Fd said = util::open_path(root + "/resolved/said", O_WRONLY | O_CREAT, 0600);
+    util::write_all(said.get(), "what a registry said", "said");
+
+    prune(root, PruneRules::unused());
+    CHECK(fs::exists(root + "/resolved/said"));
+    CHECK(store->find_costs({step}).at(0));
+    prune(root, PruneRules::everything());
+    CHECK_FALSE(fs::exists(root + "/resolved"));
+    CHECK_FALSE(store->find_costs({step}).at(0));
+    CHECK(count_temporary("dead-") == 0);
+}
