@@ -24,23 +24,6 @@ Error too_much(const StoreData& store, std::uint64_t bytes, std::uint64_t stays)
                   .where = {}});
 }
 
-// Moved aside within the transaction that drops the row, as by any pruning.
-std::string drop(StoreData& store, Tables& tables, const StoredObject& object) {
-    switch (object.kind) {
-        case ObjectKind::image:
-            tables.drop_image(Digest::require(object.id, "an image"));
-            return {};
-        case ObjectKind::layer:
-            tables.drop_layer(LayerId(object.id));
-            return store.retire(store.layer_path(LayerId(object.id)));
-        case ObjectKind::blob:
-            tables.drop_blob(Digest::require(object.id, "a blob"));
-            return store.retire(store.blob_path(Digest::require(object.id, "a blob")));
-        default:
-            return {};
-    }
-}
-
 }  // namespace
 
 void enforce_limit(StoreData& store) {
@@ -68,7 +51,8 @@ std::vector<std::string> make_room(StoreData& store, Tables& tables, std::uint64
     if (stays + wanted > store.limit()) throw too_much(store, bytes, stays);
     std::vector<std::string> out;
     for (const std::size_t i : plan) {
-        if (std::string path = drop(store, tables, inventory.objects[i]); !path.empty()) out.push_back(std::move(path));
+        if (std::string path = drop_object(store, tables, inventory.objects[i]); !path.empty())
+            out.push_back(std::move(path));
     }
     return out;
 }

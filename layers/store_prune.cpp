@@ -10,6 +10,27 @@
 #include <utility>
 
 namespace imgbuild::layers {
+
+std::string drop_object(StoreData& store, Tables& tables, const StoredObject& object) {
+    switch (object.kind) {
+        case ObjectKind::image:
+            tables.drop_image(Digest::require(object.id, "an image"));
+            return {};
+        case ObjectKind::layer:
+            tables.drop_layer(LayerId(object.id));
+            return store.retire(store.layer_path(LayerId(object.id)));
+        case ObjectKind::blob:
+            tables.drop_blob(Digest::require(object.id, "a blob"));
+            return store.retire(store.blob_path(Digest::require(object.id, "a blob")));
+        case ObjectKind::mount:
+            tables.drop_mount_size(object.id);
+            return {};
+        case ObjectKind::log:
+            return {};
+    }
+    std::unreachable();
+}
+
 namespace {
 
 class Pruning {
@@ -79,24 +100,8 @@ private:
     void drop(Tables& tables) {
         if (rules_.memories) tables.drop_memories();
         for (const StoredObject& object : report_.objects) {
-            switch (object.kind) {
-                case ObjectKind::image:
-                    tables.drop_image(Digest::require(object.id, "an image"));
-                    break;
-                case ObjectKind::layer:
-                    tables.drop_layer(LayerId(object.id));
-                    retire(store_.layer_path(LayerId(object.id)));
-                    break;
-                case ObjectKind::blob:
-                    tables.drop_blob(Digest::require(object.id, "a blob"));
-                    retire(store_.blob_path(Digest::require(object.id, "a blob")));
-                    break;
-                case ObjectKind::mount:
-                    tables.drop_mount_size(object.id);
-                    break;
-                case ObjectKind::log:
-                    break;
-            }
+            if (std::string aside = drop_object(store_, tables, object); !aside.empty())
+                retired_.push_back(std::move(aside));
         }
         tables.drop_lost_forms();
     }

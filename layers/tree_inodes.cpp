@@ -237,7 +237,8 @@ Stored TreeInodes::make_symlink(const Entry& entry) {
 }
 
 Stored TreeInodes::make_node(const Entry& entry) {
-    if (entry.type != EntryType::fifo && entry.type != EntryType::whiteout) return describe_file(create(entry), entry);
+    if (entry.type != EntryType::fifo && entry.type != EntryType::whiteout)
+        return describe_file(create(entry, created_mode(entry)), entry);
     const Name at = place(entry.path);
     const bool whiteout = entry.type == EntryType::whiteout;
     const mode_t mode = whiteout ? S_IFCHR : S_IFIFO | 0600;
@@ -252,7 +253,7 @@ Stored TreeInodes::make_node(const Entry& entry) {
 
 // An overlay lets nobody make the device that is a whiteout, since it would be one of its own.
 void TreeInodes::make_whiteout_file(const Entry& entry) {
-    const util::Fd file = create(entry);
+    const util::Fd file = create(entry, 0600);
     util::check(::fsetxattr(file.get(), kWhiteoutXattr, "y", 1, 0), "mark as whiteout", entry.path);
     mark_whiteouts_in(std::string(parent_path(entry.path)));
     mark_whiteouts_in("");
@@ -273,21 +274,20 @@ void TreeInodes::make_hardlink(const std::string& file, const std::string& path)
                 path);
 }
 
-util::Fd TreeInodes::create(const Entry& entry) {
+util::Fd TreeInodes::create(const Entry& entry, mode_t mode) {
     const Name at = place(entry.path);
-    const int fd = ::openat(at.directory, at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                            created_mode(entry));
+    const int fd = ::openat(at.directory, at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     return util::Fd(util::check(fd, "create", entry.path));
 }
 
 Stored TreeInodes::make_file(const Entry& entry, util::Source* content) {
-    const util::Fd fd = create(entry);
+    const util::Fd fd = create(entry, created_mode(entry));
     if (content != nullptr) write_content(fd.get(), *content, entry.size, entry.path);
     return describe_file(fd, entry);
 }
 
 Stored TreeInodes::make_copy(const Entry& entry, int from) {
-    const util::Fd fd = create(entry);
+    const util::Fd fd = create(entry, created_mode(entry));
     copy_content(from, fd.get(), entry.size, entry.path);
     return describe_file(fd, entry);
 }

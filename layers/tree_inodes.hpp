@@ -65,7 +65,7 @@ private:
     /// Whether a new inode has the entry's owner without being given it.
     bool is_born_right(const Entry& entry) const;
     mode_t created_mode(const Entry& entry) const;
-    util::Fd create(const Entry& entry);
+    util::Fd create(const Entry& entry, mode_t mode);
     Stored describe_file(const util::Fd& fd, const Entry& entry);
     Stored describe_at(const Name& at, const Entry& entry);
     Stored describe_owned(const Name& at, const Entry& entry, const GivenOwner& owner);

@@ -1,8 +1,8 @@
 #include "builder/layer_forms.hpp"
 
-#include "builder_support.hpp"
 #include "layers/pack.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/unit/builder/builder_support.hpp"
 
 #include <chrono>
 #include <functional>

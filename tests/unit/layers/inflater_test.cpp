@@ -80,12 +80,10 @@ TEST_CASE("what follows a member is not taken") {
 
 TEST_CASE("a wrong checksum, length, header or block is refused") {
     const auto which = GENERATE(Which::fast, Which::zlib);
-    const auto from_end = GENERATE(true, false);
-    const auto at = GENERATE(std::size_t{0}, std::size_t{2}, std::size_t{5});
+    // Of the header the magic and the method; of the end the length, and the checksum before it.
+    const auto [from_end, at] = GENERATE(table<bool, std::size_t>({{false, 0}, {false, 2}, {true, 0}, {true, 5}}));
     auto bytes = member(text_of(3000));
     std::byte& hit = from_end ? bytes[bytes.size() - 1 - at] : bytes[at];
-    // The time of a header may be anything.
-    if (!from_end && at == 5) return;
     hit ^= std::byte{0x55};
     const auto inflater = make(which);
     CHECK_THROWS_AS(undo(*inflater, bytes, 1 << 20, 1 << 20), CorruptData);
