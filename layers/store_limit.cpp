@@ -14,11 +14,12 @@ namespace imgbuild::layers {
 namespace {
 
 Error too_much(const StoreData& store, std::uint64_t bytes, std::uint64_t stays) {
+    // What is published may have been counted while it was made, and then nothing more comes.
+    const std::string more = bytes == 0 ? "but" : fmt::format("and {} more do not fit:", util::human_size(bytes));
     return Error({.code = "resources.store-limit",
-                  .message = fmt::format("the store {} may take {}, and {} more do not fit: images and running builds "
-                                         "need {}",
-                                         util::quote(store.root()), util::human_size(store.limit()),
-                                         util::human_size(bytes), util::human_size(stays)),
+                  .message = fmt::format("the store {} may take {}, {} images and running builds need {}",
+                                         util::quote(store.root()), util::human_size(store.limit()), more,
+                                         util::human_size(stays)),
                   .hint = "raise IMGBUILD_STORE_LIMIT, or remove images: `imgbuild du -v` shows them, `imgbuild prune "
                           "--all` removes all",
                   .where = {}});

@@ -70,6 +70,14 @@ TEST_CASE_METHOD(Fixture, "what does not fit beside what is held is refused, and
     CHECK_FALSE(has("other"));
 }
 
+TEST_CASE_METHOD(Fixture, "what does not fit is told with what takes the room") {
+    const auto tiny = Store::open(root, {.limit = 1});
+    Lease lease = tiny->begin_lease();
+    CHECK_THROWS_WITH(publish(lease, "one", 1), Catch::Contains("may take 1 B, ") &&
+                                                    Catch::Contains("images and running builds need ") &&
+                                                    !Catch::Contains(" 0 B"));
+}
+
 TEST_CASE_METHOD(Fixture, "an image with a name keeps its layers, one without does not") {
     const auto put_image = [&](const std::string& name, const std::vector<std::string>& names) {
         Lease lease = store->begin_lease();
