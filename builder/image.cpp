@@ -4,9 +4,12 @@
 
 #include "builder/parallel.hpp"
 #include "oci/media_types.hpp"
+#include "registry/registry_errors.hpp"
+#include "registry/retry.hpp"
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <set>
 
 namespace imgbuild::builder {
@@ -89,8 +92,10 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
     return out;
 }
 
-void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
-                const Work& work, unsigned at_once) {
+namespace {
+
+void send_blobs(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, const Work& work,
+                unsigned at_once) {
     if (!sink.has(image.manifest.config, work.stop)) {
         sink.put(image.manifest.config, oci::open_text(image.config_text), work.stop);
     }
@@ -105,7 +110,31 @@ void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& s
         };
         sink.put(blob, open, stop);
     });
-    sink.put_manifest(image.descriptor, image.manifest_text, tags, work.stop);
+}
+
+}  // namespace
+
+// A registry may say that it has a blob and find it missing when the manifest comes: its collector of garbage ran in
+// between, or another push of the same blob is just writing its link (Debian's docker-registry truncates it first).
+// Then everything is asked for again, and what lacks is sent.
+void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
+                const Work& work, unsigned at_once) {
+    constexpr int kRounds = 4;
+    std::chrono::milliseconds pause(250);
+    for (int round = 1;; ++round) {
+        send_blobs(image, lease, sink, work, at_once);
+        try {
+            return sink.put_manifest(image.descriptor, image.manifest_text, tags, work.stop);
+        } catch (RegistryError& error) {
+            if (error.code() != registry::kBlobsMissing) throw;
+            if (round == kRounds) {
+                error.add_frame(fmt::format("giving up after {} tries", round));
+                throw;
+            }
+        }
+        registry::wait_for(pause, work.stop);
+        pause *= 2;
+    }
 }
 
 }  // namespace imgbuild::builder

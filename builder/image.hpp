@@ -64,7 +64,8 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
                        const Work& work);
 
 /// Config and layers, then the manifest with `tags`. What the sink has is left out. With `at_once` 1 in order, as
-/// archives need it; else that many blobs beside each other.
+/// archives need it; else that many blobs beside each other. A registry that takes the blobs and then does not know
+/// them is sent them again, a few times.
 void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
                 const Work& work, unsigned at_once = 1);
 

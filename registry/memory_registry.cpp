@@ -242,6 +242,11 @@ MemoryRegistry::Answer MemoryRegistry::take_manifest(const Call& call, const std
         return Answer::error(400, "DIGEST_INVALID", "provided digest did not match uploaded content");
     }
     Repo& repo = repositories_[call.repository];
+    if (misbehaviour_.lost_blobs > 0) {
+        --misbehaviour_.lost_blobs;
+        repo.blobs.clear();
+        return Answer::error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry");
+    }
     repo.manifests[name] = {call.content_type, call.body};
     repo.manifests[digest.text()] = {call.content_type, call.body};
     const Digest announced = misbehaviour_.wrong_digest_header ? util::Sha256::of("other") : digest;

@@ -31,6 +31,8 @@ struct Misbehaviour {
     bool corrupt_blobs = false;
     /// Docker-Content-Digest is that of something else.
     bool wrong_digest_header = false;
+    /// The next manifests to come find the blobs of their repository gone.
+    int lost_blobs = 0;
     /// Ranges are ignored, as simple servers do.
     bool no_ranges = false;
     /// Blobs are served from this origin ("https://cdn.example") by a redirect.

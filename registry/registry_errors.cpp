@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace imgbuild::registry {
@@ -23,20 +24,39 @@ std::string member(const json& object, const char* name) {
                                                        : std::string();
 }
 
+struct Word {
+    std::string code;
+    std::string message;
+};
+
 // {"errors":[{"code":"…","message":"…"}]}; anything else says nothing to us.
-std::string registry_words(const std::string& body) {
+std::vector<Word> registry_words(const std::string& body) {
     if (body.size() > kMaxErrorBody) return {};
     const json document = json::parse(body, nullptr, false);
     if (!document.is_object()) return {};
     const auto errors = document.find("errors");
     if (errors == document.end() || !errors->is_array()) return {};
-    std::vector<std::string> words;
+    std::vector<Word> words;
     for (const json& error : *errors) {
-        if (!error.is_object() || words.size() == kMaxErrorsTold) break;
-        words.push_back(
-            fmt::format("{} {}", util::quote(member(error, "code")), util::quote(member(error, "message"))));
+        if (!error.is_object()) break;
+        words.push_back({.code = member(error, "code"), .message = member(error, "message")});
     }
-    return fmt::format("{}", fmt::join(words, ", "));
+    return words;
+}
+
+std::string told(const std::vector<Word>& words) {
+    std::string out;
+    for (std::size_t i = 0; i < std::min(words.size(), kMaxErrorsTold); ++i) {
+        out += fmt::format("{} {} {}", i == 0 ? ":" : ",", util::quote(words[i].code), util::quote(words[i].message));
+    }
+    return out;
+}
+
+// Registries differ in the status that comes with it.
+bool misses_blobs(const HttpResponse& response, const std::vector<Word>& words) {
+    if (response.status != 400 && response.status != 404) return false;
+    return std::any_of(words.begin(), words.end(),
+                       [](const Word& word) { return word.code == "MANIFEST_BLOB_UNKNOWN"; });
 }
 
 struct Meaning {
@@ -69,11 +89,14 @@ bool is_transient(int status) {
 }  // namespace
 
 void throw_refusal(const HttpResponse& response, const Purpose& purpose, std::string_view attempt, std::string who) {
-    const Meaning meaning = meaning_of(response.status, std::move(who));
-    const std::string words = registry_words(response.text);
+    Meaning meaning = meaning_of(response.status, std::move(who));
+    const std::vector<Word> words = registry_words(response.text);
+    if (misses_blobs(response, words)) {
+        meaning = {kBlobsMissing, "the registry lost what was sent to it; look at its storage, or try again"};
+    }
     ErrorInfo info{.code = std::string(meaning.code),
-                   .message = fmt::format("cannot {}: {} was answered with status {}{}{}", purpose.what, attempt,
-                                          response.status, words.empty() ? "" : ": ", words),
+                   .message = fmt::format("cannot {}: {} was answered with status {}{}", purpose.what, attempt,
+                                          response.status, told(words)),
                    .hint = meaning.hint,
                    .where = {}};
     if (!is_transient(response.status)) {

@@ -37,9 +37,13 @@ private:
     std::optional<std::chrono::seconds> retry_after_;
 };
 
+/// The code of the refusal of a manifest that names blobs which the registry does not have.
+inline constexpr std::string_view kBlobsMissing = "registry.blob-unknown";
+
 /// Throws for an answer that is no success: "registry.unauthorized", "registry.denied", "registry.not-found",
-/// "registry.rate-limited", "registry.server-error", "registry.refused". `attempt` is the method and redacted URL.
-/// The registry's own codes and messages are quoted, at most a few and shortened. `who` is the hint for a 401.
+/// "registry.rate-limited", "registry.server-error", "registry.refused", "registry.blob-unknown". `attempt` is the
+/// method and redacted URL. The registry's own codes and messages are quoted, at most a few and shortened. `who` is the
+/// hint for a 401.
 [[noreturn]] void throw_refusal(const HttpResponse& response, const Purpose& purpose, std::string_view attempt,
                                 std::string who = {});
 
