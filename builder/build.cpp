@@ -3,6 +3,7 @@
 #include "builder/context/open_context.hpp"
 #include "builder/context/read_ahead.hpp"
 #include "builder/delivery.hpp"
+#include "builder/forms_read.hpp"
 #include "builder/frontend/stage_names.hpp"
 #include "builder/frontend/syntax.hpp"
 #include "builder/image.hpp"
@@ -173,6 +174,8 @@ private:
                 .cache = request_.cache,
                 .uncached_stages = uncached_stages_,
                 .threads = services_.threads,
+                .codec = blob_codec(),
+                .read_as_trees = read_as_trees(lowered.graph, target, reads_result()),
                 .confidants = &request_.confidants,
                 .step_names = std::move(step_names),
                 .await_turn = [&](NodeId id, const std::stop_token& stop) { scheduler.await_turn(id, stop); }},
@@ -181,6 +184,25 @@ private:
         services_.progress.report(event::BuildPlanned{runner->steps()});
         scheduler.run(stop_, [&runner](NodeId id, std::stop_token stop) { runner->run(id, std::move(stop)); });
         return runner->result(target);
+    }
+
+    // The files of the result are wanted, and not only its layers.
+    bool reads_result() const {
+        return request_.squash != Squash::no ||
+               std::any_of(request_.outputs.begin(), request_.outputs.end(), [](const Output& output) {
+                   return output.kind == Output::Kind::local || output.kind == Output::Kind::tar;
+               });
+    }
+
+    // What the first output wants that has blobs. The store by itself wants none: what it is given has to be kept in
+    // some form, and the plain tar costs nothing but its bytes.
+    layers::Codec blob_codec() const {
+        for (const Output& output : request_.outputs) {
+            const bool has_blobs =
+                !is_files(output.kind) && output.kind != Output::Kind::image && output.kind != Output::Kind::cacheonly;
+            if (has_blobs) return output.codec.value_or(request_.codec);
+        }
+        return {.kind = layers::Codec::Kind::none};
     }
 
     std::int64_t image_time(const FileSystem& fs) const {

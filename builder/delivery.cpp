@@ -98,7 +98,7 @@ private:
         const bool is_sent = std::any_of(request_.outputs.begin(), request_.outputs.end(),
                                          [](const Output& output) { return output.kind != Output::Kind::image; });
         // An image of the store is whole: it can be run and pushed when its base's registry is gone.
-        if (!is_sent) forms_.ensure_trees(image.fs, {.stop = stop_, .progress = services_.progress});
+        if (!is_sent) forms_.ensure_stored(image.fs, {.stop = stop_, .progress = services_.progress});
         keep_image(image, names_in_store(), lease_);
     }
 

@@ -35,8 +35,10 @@ struct Layer {
     const Digest identity;
 
     std::mutex mutex;
-    /// The tree in the store.
+    /// In the store, with or without a tree.
     std::optional<layers::LayerId> id;
+    /// Known to have one; its names are as the tree has them.
+    bool has_tree = false;
     std::optional<DiffId> diff_id;
     std::optional<RemoteLayer> remote;
     std::shared_ptr<const layers::NameIndex> names;

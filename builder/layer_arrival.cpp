@@ -125,6 +125,24 @@ layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
                       [&] { return known ? unpack_known(*layer.diff_id, *known, work) : unpack_remote(layer, work); });
 }
 
+// A layer that was packed straight from its sources.
+void LayerForms::add_missing_tree(Layer& layer, const Work& work) {
+    const DiffId diff_id = lease_.facts(*layer.id).diff_id.value();
+    const auto claim = lease_.claim(tree_claim(diff_id), work.stop);
+    layer.names.reset();
+    if (lease_.has_tree(*layer.id)) return;
+    const auto form = lease_.find_form(diff_id, "");
+    if (!form) throw layer_lost(layer);
+    in_context(fmt::format("unpacking layer {} of the store", diff_id.digest().brief()), [&] {
+        const auto blob = lease_.open_blob(form->blob);
+        layers::UnfinishedLayer unfinished = lease_.begin_layer();
+        const layers::UnpackResult result =
+            layers::unpack_layer(*blob, util::RootedDir::open(unfinished.tree()), {}, work.stop);
+        if (result.diff_id != diff_id) throw CorruptData("the layer's tar", diff_id.text(), result.diff_id.text());
+        lease_.add_tree(*layer.id, std::move(unfinished), result.names.serialize());
+    });
+}
+
 layers::LayerId LayerForms::unpack_known(const DiffId& diff_id, const layers::BlobForm& form, const Work& work) {
     const auto claim = lease_.claim(tree_claim(diff_id), work.stop);
     if (const auto id = lease_.find_layer(diff_id)) return *id;

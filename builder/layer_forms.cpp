@@ -13,12 +13,19 @@
 
 namespace imgbuild::builder {
 
+void LayerForms::find_or_unpack(Layer& layer, const Work& work) {
+    if (layer.id) return;
+    if (!layer.diff_id) throw layer_lost(layer);
+    layer.id = lease_.find_layer(*layer.diff_id);
+    if (!layer.id) layer.id = unpack(layer, work);
+}
+
 layers::LayerId LayerForms::ensure_tree(Layer& layer, const Work& work) {
     const std::lock_guard lock(layer.mutex);
-    if (!layer.id) {
-        if (!layer.diff_id) throw layer_lost(layer);
-        layer.id = lease_.find_layer(*layer.diff_id);
-        if (!layer.id) layer.id = unpack(layer, work);
+    find_or_unpack(layer, work);
+    if (!layer.has_tree) {
+        if (!lease_.has_tree(*layer.id)) add_missing_tree(layer, work);
+        layer.has_tree = true;
     }
     return *layer.id;
 }
@@ -27,6 +34,14 @@ void LayerForms::ensure_trees(const FileSystem& fs, const Work& work) {
     in_parallel(fs.layers.size(), threads_, work.stop, [&](std::size_t i, std::stop_token stop) {
         const Work part{.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
         static_cast<void>(ensure_tree(*fs.layers[i], part));
+    });
+}
+
+void LayerForms::ensure_stored(const FileSystem& fs, const Work& work) {
+    in_parallel(fs.layers.size(), threads_, work.stop, [&](std::size_t i, std::stop_token stop) {
+        const Work part{.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+        const std::lock_guard lock(fs.layers[i]->mutex);
+        find_or_unpack(*fs.layers[i], part);
     });
 }
 
@@ -39,35 +54,47 @@ std::shared_ptr<const layers::NameIndex> LayerForms::names_locked(Layer& layer) 
 }
 
 std::shared_ptr<const layers::NameIndex> LayerForms::ensure_names(Layer& layer, const Work& work) {
-    static_cast<void>(ensure_tree(layer, work));
     const std::lock_guard lock(layer.mutex);
+    find_or_unpack(layer, work);
     return names_locked(layer);
 }
 
 DiffId LayerForms::ensure_diff_id(Layer& layer, const Work& work) {
-    static_cast<void>(ensure_tree(layer, work));
     const std::lock_guard lock(layer.mutex);
     if (layer.diff_id) return *layer.diff_id;
+    find_or_unpack(layer, work);
     layer.diff_id = lease_.facts(*layer.id).diff_id;
     if (layer.diff_id) return *layer.diff_id;
-    const util::RootedDir tree = util::RootedDir::open(lease_.tree_path(*layer.id));
-    const layers::PackResult result =
-        layers::pack(*names_locked(layer), tree, {.kind = layers::Codec::Kind::none}, nullptr, 1, work.stop);
+    layers::Packer packer({.kind = layers::Codec::Kind::none}, nullptr, threads_);
+    write_tar(layer, packer.stream(), work);
+    const layers::PackResult result = packer.finish();
     lease_.set_diff_id(*layer.id, result.diff_id, result.tar_size);
     layer.diff_id = result.diff_id;
     return result.diff_id;
 }
 
+void LayerForms::write_tar(Layer& layer, layers::TarStream& out, const Work& work) {
+    if (layer.has_tree || lease_.has_tree(*layer.id)) {
+        const util::RootedDir tree = util::RootedDir::open(lease_.tree_path(*layer.id));
+        return layers::write_layer_tar(*names_locked(layer), tree, out, work.stop);
+    }
+    const auto form = lease_.find_form(lease_.facts(*layer.id).diff_id.value(), "");
+    if (!form) throw layer_lost(layer);
+    const auto blob = lease_.open_blob(form->blob);
+    layers::write_layer_tar(*names_locked(layer), *blob, out, work.stop);
+}
+
 layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, const Work& work) {
-    const util::RootedDir tree = util::RootedDir::open(lease_.tree_path(*layer.id));
-    layers::BlobWriter writer = lease_.begin_blob();
-    const layers::PackResult result = layers::pack(*names_locked(layer), tree, codec, &writer, threads_, work.stop);
-    const layers::BlobInfo blob =
-        writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
+    layers::BlobWriter writer = lease_.begin_hashed_blob();
+    layers::Packer packer(codec, &writer, threads_);
+    write_tar(layer, packer.stream(), work);
+    const layers::PackResult result = packer.finish();
     if (layer.diff_id && *layer.diff_id != result.diff_id) {
         throw CorruptData(fmt::format("the tree of layer {}", layer.identity.brief()), layer.diff_id->text(),
                           result.diff_id.text());
     }
+    const layers::BlobInfo blob =
+        writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
     layer.diff_id = result.diff_id;
     lease_.set_diff_id(*layer.id, result.diff_id, result.tar_size);
     layers::BlobForm form{.blob = blob, .media_type = std::string(codec.media_type()), .codec_id = codec.codec_id()};
@@ -84,7 +111,7 @@ layers::BlobForm LayerForms::recompress(const Layer& layer, const layers::BlobFo
     return in_context(fmt::format("compressing layer {} anew", layer.diff_id->digest().brief()), [&] {
         const auto blob = lease_.open_blob(form.blob);
         const auto tar = layers::open_layer_blob(*blob);
-        layers::BlobWriter writer = lease_.begin_blob();
+        layers::BlobWriter writer = lease_.begin_hashed_blob();
         layers::Packer packer(codec, &writer, threads_);
         std::vector<std::byte> buffer(256U << 10);
         while (const std::size_t n = tar->read(buffer)) {
@@ -129,11 +156,16 @@ layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& 
     return pack(layer, codec, work);
 }
 
-layers::ChainView LayerForms::view(const FileSystem& fs, const Work& work) {
-    ensure_trees(fs, work);
+layers::ChainView LayerForms::names(const FileSystem& fs, const Work& work) {
+    ensure_stored(fs, work);
     layers::ChainView::Layers names;
     for (const LayerPtr& layer : fs.layers) names.push_back(ensure_names(*layer, work));
     return layers::ChainView(std::move(names));
+}
+
+layers::ChainView LayerForms::view(const FileSystem& fs, const Work& work) {
+    ensure_trees(fs, work);
+    return names(fs, work);
 }
 
 std::vector<util::RootedDir> LayerForms::trees(const FileSystem& fs, const Work& work) {

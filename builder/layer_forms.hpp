@@ -41,6 +41,8 @@ public:
     layers::LayerId ensure_tree(Layer& layer, const Work& work);
     /// All trees of a file system, side by side.
     void ensure_trees(const FileSystem& fs, const Work& work);
+    /// In the store in some form, from which all others can be made.
+    void ensure_stored(const FileSystem& fs, const Work& work);
     std::shared_ptr<const layers::NameIndex> ensure_names(Layer& layer, const Work& work);
     /// Packs to nowhere if it is not known yet: no compression.
     DiffId ensure_diff_id(Layer& layer, const Work& work);
@@ -52,8 +54,10 @@ public:
     /// layer it holds.
     layers::BlobForm fetch(const RemoteLayer& remote, const Work& work);
 
-    /// The merged names of a file system. Trees are made as well, since base images say their names only in their
-    /// blobs.
+    /// The merged names of a file system. Trees are made only of layers that have never been seen, since base images
+    /// say their names only in their blobs.
+    layers::ChainView names(const FileSystem& fs, const Work& work);
+    /// The same for who reads the trees as well: all of them are made, and the names say what their inodes do not.
     layers::ChainView view(const FileSystem& fs, const Work& work);
     std::vector<util::RootedDir> trees(const FileSystem& fs, const Work& work);
     /// The tree that goes on top of the others so that an overlay of them shows what the layers mean (DESIGN 4);
@@ -64,6 +68,9 @@ public:
 
 private:
     void record_pulled(const layers::BlobForm& form, const DiffId& diff_id, const Work& work);
+    void find_or_unpack(Layer& layer, const Work& work);
+    void add_missing_tree(Layer& layer, const Work& work);
+    void write_tar(Layer& layer, layers::TarStream& out, const Work& work);
     layers::LayerId unpack(const Layer& layer, const Work& work);
     layers::LayerId unpack_known(const DiffId& diff_id, const layers::BlobForm& form, const Work& work);
     layers::LayerId unpack_remote(const Layer& layer, const Work& work);

@@ -41,6 +41,9 @@ struct RunnerContext {
     /// Labels of stages (NodeOrigin::stage) for which nothing is found.
     std::set<std::string> uncached_stages = {};
     unsigned threads = 1;
+    /// What layers are packed to that are not read as trees (`read_as_trees`, by node; forms_read.hpp).
+    layers::Codec codec = {};
+    std::vector<bool> read_as_trees = {};
     /// Null: nobody answers for secrets and agents.
     const Confidants* confidants = nullptr;
     /// One per node, or none at all: then nothing is remembered of what commands took.

@@ -23,8 +23,12 @@ constexpr std::size_t kWriteBytes = 256U << 10;
 
 // Holds the lease as well, so that its directory is there for as long as somebody writes in it.
 struct BlobWriter::State {
-    State(std::shared_ptr<LeaseHold> lease, std::optional<Digest> proven_digest)
+    /// Who knows what the bytes are.
+    enum class Hashed { here, before, afterwards };
+
+    State(std::shared_ptr<LeaseHold> lease, Hashed when, std::optional<Digest> proven_digest = {})
         : hold(std::move(lease)),
+          hashed(when),
           path(hold->directory() + "/blob-" + random_name()),
           fd(util::open_path(path, O_WRONLY | O_CREAT | O_EXCL, 0644)),
           proven(std::move(proven_digest)),
@@ -38,7 +42,7 @@ struct BlobWriter::State {
 
     // What a network or a compressor hands over is often small, and a call for each piece is not cheap.
     void write(std::span<const std::byte> bytes) {
-        if (!proven) hash.update(bytes);
+        if (hashed == Hashed::here) hash.update(bytes);
         size += bytes.size();
         if (waiting.size() + bytes.size() > kWriteBytes) flush();
         if (bytes.size() >= kWriteBytes) return util::write_all(fd.get(), bytes, path);
@@ -48,9 +52,13 @@ struct BlobWriter::State {
         util::write_all(fd.get(), waiting, path);
         waiting.clear();
     }
-    BlobInfo info() const { return {.digest = proven ? *proven : hash.digest(), .size = size}; }
+    BlobInfo info(const std::optional<BlobInfo>& told) const {
+        if (hashed == Hashed::afterwards) return {.digest = told.value().digest, .size = size};
+        return {.digest = proven ? *proven : hash.digest(), .size = size};
+    }
 
     std::shared_ptr<LeaseHold> hold;
+    Hashed hashed;
     std::string path;
     util::Fd fd;
     std::optional<Digest> proven;
@@ -65,11 +73,16 @@ BlobWriter::BlobWriter(BlobWriter&&) noexcept = default;
 BlobWriter::~BlobWriter() = default;
 
 BlobWriter Lease::begin_blob() {
-    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, std::nullopt));
+    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, BlobWriter::State::Hashed::here));
+}
+
+BlobWriter Lease::begin_hashed_blob() {
+    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, BlobWriter::State::Hashed::afterwards));
 }
 
 BlobWriter Lease::begin_proven_blob(const BlobInfo& blob) {
-    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, blob.digest));
+    return BlobWriter(
+        std::make_unique<BlobWriter::State>(state_->hold, BlobWriter::State::Hashed::before, blob.digest));
 }
 
 void BlobWriter::write(std::span<const std::byte> bytes) {
@@ -93,7 +106,8 @@ BlobInfo BlobWriter::commit(const std::optional<BlobInfo>& expected) {
     const std::unique_ptr<State> state = std::move(state_);
     IMGBUILD_ASSERT(state != nullptr);
     state->flush();
-    const BlobInfo made = state->info();
+    IMGBUILD_ASSERT(state->hashed != State::Hashed::afterwards || expected);
+    const BlobInfo made = state->info(expected);
     check_expected(made, expected);
     if (const auto known = state->hold->find_blob(made.digest)) return *known;
 

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace imgbuild::layers {
@@ -107,10 +108,11 @@ public:
         check_references();
         compare_with_directories();
         for (const Digest& digest : stray_blobs_) take_in(digest);
-        const auto layers = store_->index().read([](Tables& tables) { return tables.all_layers(); });
-        for (const LayerId& id : layers) check_layer(id);
+        // Blobs first, since a layer may live by its blob alone.
         const auto blobs = store_->index().read([](Tables& tables) { return tables.all_blobs(); });
         for (const Digest& digest : blobs) check_blob(digest);
+        const auto layers = store_->index().read([](Tables& tables) { return tables.all_layers(); });
+        for (const LayerId& id : layers) check_layer(id);
         if (options_.repair) store_->index().write([](Tables& tables) { drop_references(tables); });
         check_temporary();
         return std::move(report_);
@@ -124,11 +126,7 @@ private:
     // Publishers rename while they hold the write lock, so whoever holds it sees every object with its row.
     void compare_with_directories() {
         store_->index().write([&](Tables& tables) {
-            for (const LayerId& id : tables.all_layers()) {
-                if (store_->is_layer_present(id)) continue;
-                found("layer-lost", id.text(), "its tree or its name index is not there");
-                if (options_.repair) drop_layer(tables, id);
-            }
+            for (const LayerId& id : tables.all_layers()) check_presence(tables, id);
             for (const Digest& digest : tables.all_blobs()) {
                 if (path_exists(store_->blob_path(digest))) continue;
                 found("blob-lost", digest.text(), "its file is not there");
@@ -137,6 +135,17 @@ private:
             compare_layers(tables);
             compare_blobs(tables);
         });
+    }
+
+    bool check_presence(Tables& tables, const LayerId& id) {
+        const auto row = tables.layer(id);
+        if (!row) return false;
+        if (store_->is_layer_present(tables, *row)) return true;
+        lost_.insert(id);
+        found("layer-lost", id.text(),
+              row->has_tree ? "its tree or its name index is not there" : "it has no tree, and its blob is not there");
+        if (options_.repair) drop_layer(tables, id);
+        return false;
     }
 
     void compare_layers(Tables& tables) {
@@ -189,10 +198,12 @@ private:
         check_stop(options_.stop);
         const auto row = store_->index().write([&](Tables& tables) {
             auto out = tables.layer(id);
+            if (out && lost_.contains(id)) return decltype(out)();
+            if (out && !check_presence(tables, id)) return decltype(out)();
             if (out) tables.pin_layer(lease_.name(), id);
             return out;
         });
-        if (!row || !store_->is_layer_present(id)) return;
+        if (!row) return;
         ++report_.layers;
         if (const auto damage = damage_of_layer(*row)) {
             found(damage->first, id.text(), damage->second);
@@ -220,6 +231,7 @@ private:
         }
         try {
             const NameIndex names = NameIndex::parse(store_->read_names(row.id));
+            if (!row.has_tree) return std::nullopt;
             const util::RootedDir tree = util::RootedDir::open(store_->layer_path(row.id) + "/tree");
             if (auto damage = find_tree_damage(names, tree, options_.stop)) return std::pair("layer-tree", *damage);
             // What came from elsewhere is another writer's tar, which packing does not make again.
@@ -337,6 +349,8 @@ private:
     FsckOptions options_;
     FsckReport report_;
     std::vector<Digest> stray_blobs_;
+    /// Told already.
+    std::set<LayerId> lost_;
 };
 
 }  // namespace

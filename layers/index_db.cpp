@@ -77,11 +77,13 @@ CREATE TABLE pins (
 CREATE INDEX pins_by_object ON pins (kind, object);
 )sql";
 
-// `disk` is what an object takes of the disk, in bytes; NULL until it was measured. When an image was last used nobody
+// `disk` is what an object takes of the disk, in bytes; NULL until it was measured. `tree` is 0 for a layer that has a
+// blob and no tree. When an image was last used nobody
 // has noted before, so none counts as old.
 constexpr const char* kToVersion2 = R"sql(
 ALTER TABLE layers ADD COLUMN disk INTEGER;
 ALTER TABLE blobs ADD COLUMN disk INTEGER;
+ALTER TABLE layers ADD COLUMN tree INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE images ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0;
 UPDATE images SET last_used = CAST(strftime('%s', 'now') AS INTEGER) * 1000000000;
 CREATE TABLE mounts (

@@ -18,6 +18,8 @@ namespace imgbuild::layers {
 struct LayerRow {
     LayerId id;
     LayerFacts facts;
+    /// Without one it lives by the blobs of its diff id alone.
+    bool has_tree = true;
     bool trusted = false;
 };
 
@@ -33,6 +35,7 @@ struct LayerStat {
     std::int64_t seq = 0;
     LayerId id;
     std::optional<DiffId> diff_id;
+    bool has_tree = true;
     std::optional<std::uint64_t> disk;
     std::int64_t last_used = 0;
     bool held = false;
@@ -79,8 +82,12 @@ public:
     Tables(sqlite::Database& database, const std::string& boot_id) : db_(database), boot_id_(boot_id) {}
 
     // Layers and their keys.
+    enum class Tree { no, yes };
     /// `disk`: bytes of the disk that it takes, if they are known already.
-    void insert_layer(const LayerId& id, const LayerFacts& facts, std::optional<std::uint64_t> disk);
+    void insert_layer(const LayerId& id, const LayerFacts& facts, std::optional<std::uint64_t> disk,
+                      Tree tree = Tree::yes);
+    /// The layer has a tree from now on. As it has just been written, the row counts as born and not synced.
+    void note_tree(const LayerId& id, std::optional<std::uint64_t> disk);
     std::optional<LayerRow> layer(const LayerId& id);
     std::optional<LayerRow> layer_of_key(const Digest& key);
     /// The newest one.

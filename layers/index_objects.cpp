@@ -16,10 +16,10 @@ void bind_size(sqlite::Statement& statement, std::optional<std::uint64_t> size) 
 
 }  // namespace
 
-void Tables::insert_layer(const LayerId& id, const LayerFacts& facts, std::optional<std::uint64_t> disk) {
+void Tables::insert_layer(const LayerId& id, const LayerFacts& facts, std::optional<std::uint64_t> disk, Tree tree) {
     auto statement = db_.prepare(
-        "INSERT INTO layers (id, diff_id, key, tar_size, boot_id, synced, created, last_used, disk)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6, ?7)");
+        "INSERT INTO layers (id, diff_id, key, tar_size, boot_id, synced, created, last_used, disk, tree)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6, ?7, ?8)");
     const auto bind_digest = [&statement](const std::optional<Digest>& digest) {
         if (digest) {
             statement.bind(*digest);
@@ -32,6 +32,15 @@ void Tables::insert_layer(const LayerId& id, const LayerFacts& facts, std::optio
     bind_digest(facts.key);
     statement.bind(static_cast<std::int64_t>(facts.tar_size)).bind(boot_id_).bind(util::now_ns());
     bind_size(statement, disk);
+    statement.bind(std::int64_t{tree == Tree::yes ? 1 : 0}).run();
+}
+
+void Tables::note_tree(const LayerId& id, std::optional<std::uint64_t> disk) {
+    auto statement = db_.prepare(
+        "INSERT OR REPLACE INTO layers (id, diff_id, key, tar_size, boot_id, synced, created, last_used, disk, tree)"
+        " SELECT id, diff_id, key, tar_size, ?2, 0, created, ?3, ?4, 1 FROM layers WHERE id = ?1");
+    statement.bind(id.text()).bind(boot_id_).bind(util::now_ns());
+    bind_size(statement, disk);
     statement.run();
 }
 
@@ -43,18 +52,20 @@ std::optional<LayerRow> Tables::first_layer(sqlite::Statement& statement) {
     row.facts.tar_size = static_cast<std::uint64_t>(statement.integer(2));
     row.trusted = statement.integer(3) != 0;
     if (!statement.is_null(4)) row.facts.key = statement.digest(4);
+    row.has_tree = statement.integer(5) != 0;
     return row;
 }
 
 std::optional<LayerRow> Tables::layer(const LayerId& id) {
-    auto statement = db_.prepare("SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key FROM layers WHERE id = ?1");
+    auto statement =
+        db_.prepare("SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key, tree FROM layers WHERE id = ?1");
     statement.bind(id.text()).bind(boot_id_);
     return first_layer(statement);
 }
 
 std::optional<LayerRow> Tables::layer_of_key(const Digest& key) {
     auto statement = db_.prepare(
-        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key FROM layers"
+        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key, tree FROM layers"
         " WHERE id = (SELECT layer_id FROM keys WHERE key = ?1)");
     statement.bind(key).bind(boot_id_);
     return first_layer(statement);
@@ -62,7 +73,8 @@ std::optional<LayerRow> Tables::layer_of_key(const Digest& key) {
 
 std::optional<LayerRow> Tables::layer_of_diff_id(const DiffId& diff_id) {
     auto statement = db_.prepare(
-        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key FROM layers WHERE diff_id = ?1 ORDER BY seq DESC");
+        "SELECT id, diff_id, tar_size, synced OR boot_id = ?2, key, tree FROM layers WHERE diff_id = ?1 ORDER BY seq "
+        "DESC");
     statement.bind(diff_id.digest()).bind(boot_id_);
     return first_layer(statement);
 }

@@ -14,7 +14,7 @@ std::optional<std::uint64_t> size_at(const sqlite::Statement& statement, int col
 std::vector<LayerStat> Tables::layer_stats() {
     auto statement = db_.prepare(
         "SELECT l.id, diff_id, disk, last_used, EXISTS(SELECT 1 FROM pins WHERE kind = 'layer' AND object = l.id),"
-        " k.kind, k.ingredients, l.seq"
+        " k.kind, k.ingredients, l.seq, l.tree"
         " FROM layers AS l LEFT JOIN keys AS k ON k.seq = (SELECT max(seq) FROM keys WHERE layer_id = l.id)"
         " ORDER BY last_used, l.seq");
     std::vector<LayerStat> out;
@@ -28,6 +28,7 @@ std::vector<LayerStat> Tables::layer_stats() {
         row.kind = statement.text(5);
         row.ingredients = statement.text(6);
         row.seq = statement.integer(7);
+        row.has_tree = statement.integer(8) != 0;
     }
     return out;
 }

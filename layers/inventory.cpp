@@ -147,7 +147,8 @@ MeasuredFiles measure_files(StoreData& store) {
 
 namespace {
 
-// Which objects lead to which: an image names diff ids, and those lead to the newest layer of each and to all blobs.
+// Which objects lead to which: an image names diff ids, and those lead to the newest layer of each and to all blobs. A
+// layer without a tree leads to its blobs as well.
 class Listing {
 public:
     Listing(Tables& tables, const MeasuredFiles& files) : tables_(tables), files_(files) {}
@@ -157,7 +158,9 @@ public:
         for (const ImageStat& image : images) add_image(image);
         for (LayerStat& layer : tables_.layer_stats()) add_layer(layer);
         for (const BlobStat& blob : tables_.blob_stats()) add_blob(blob);
+        for (const FormRow& form : tables_.all_forms()) forms_of_.emplace(form.diff_id, form.blob);
         for (std::size_t i = 0; i < images.size(); ++i) relate(images[i], i);
+        for (const auto& [at, diff_id] : packed_) add_blobs_of(diff_id, out_.objects[at].needs);
         add_sorted(files_.mounts);
         add_sorted(files_.logs);
         out_.overhead = files_.overhead;
@@ -176,6 +179,7 @@ private:
     }
 
     void add_layer(LayerStat& layer) {
+        if (layer.diff_id && !layer.has_tree) packed_.emplace_back(out_.objects.size(), *layer.diff_id);
         if (layer.diff_id) {
             // As layer_of_diff_id() has it, the newest one is the image's; the order here is that of use.
             std::pair<std::int64_t, std::size_t>& newest = layer_of_[*layer.diff_id];
@@ -205,19 +209,19 @@ private:
                                 .ingredients = {}});
     }
 
-    void relate(const ImageStat& image, std::size_t at) {
-        if (forms_of_.empty()) {
-            for (const FormRow& form : tables_.all_forms()) forms_of_.emplace(form.diff_id, form.blob);
+    void add_blobs_of(const DiffId& diff_id, std::vector<std::size_t>& needs) const {
+        const auto [first, last] = forms_of_.equal_range(diff_id);
+        for (auto form = first; form != last; ++form) {
+            if (const auto blob = blob_of_.find(form->second); blob != blob_of_.end()) needs.push_back(blob->second);
         }
+    }
+
+    void relate(const ImageStat& image, std::size_t at) {
         std::vector<std::size_t> needs;
         for (const DiffId& diff_id : image.diff_ids) {
             if (const auto layer = layer_of_.find(diff_id); layer != layer_of_.end())
                 needs.push_back(layer->second.second);
-            const auto [first, last] = forms_of_.equal_range(diff_id);
-            for (auto form = first; form != last; ++form) {
-                if (const auto blob = blob_of_.find(form->second); blob != blob_of_.end())
-                    needs.push_back(blob->second);
-            }
+            add_blobs_of(diff_id, needs);
         }
         // An image may have a layer twice, and layers of one diff id the same blob.
         std::sort(needs.begin(), needs.end());
@@ -240,6 +244,8 @@ private:
     /// The row's `seq`, and where its object is.
     std::map<DiffId, std::pair<std::int64_t, std::size_t>> layer_of_;
     std::multimap<DiffId, Digest> forms_of_;
+    /// Layers without a tree, which need their blobs.
+    std::vector<std::pair<std::size_t, DiffId>> packed_;
     std::map<Digest, std::size_t> blob_of_;
     Inventory out_;
 };

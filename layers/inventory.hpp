@@ -31,7 +31,8 @@ struct StoredObject {
     bool held = false;
     /// How many images that have a name need it; for layers and blobs.
     std::size_t images = 0;
-    /// For an image: places in Inventory::objects of the layers and blobs that it needs, sorted.
+    /// For an image: places in Inventory::objects of the layers and blobs that it needs, sorted. For a layer without a
+    /// tree, those of its blobs.
     std::vector<std::size_t> needs;
     /// For an image, sorted.
     std::vector<std::string> names;

@@ -54,22 +54,20 @@ UnfinishedLayer Lease::begin_layer() {
     return layer;
 }
 
-LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const LayerFacts& facts,
-                       const std::optional<KeyRecord>& record, OnConflict on_conflict) {
-    LeaseHold& hold = *state_->hold;
-    StoreData& store = hold.store();
-    const bool keeps = on_conflict == OnConflict::keep;
-    if (record && keeps) {
-        // Somebody's layer takes the place of ours, so it had better be whole.
-        const auto by_key = [&](Tables& tables) { return tables.layer_of_key(record->key); };
-        if (const auto other = hold.find_layer(by_key, Check::whole)) return *other;
-    }
-    const std::string from = layer.directory_.path();
-    write_names(from + "/names", names);
-    util::remove_all(layer.work());
-    util::check(::chmod(from.c_str(), 0700), "set the mode of", from);
-    const auto disk = measure(store, from, names.size());
+namespace {
 
+// What is to be published: a directory in tmp/ and what the index is told of it.
+struct Publication {
+    std::string from;
+    LayerFacts facts;
+    Tables::Tree tree = Tables::Tree::yes;
+    std::optional<BlobForm> form = {};
+    std::optional<std::uint64_t> disk = {};
+};
+
+// The layer that its key leads to afterwards.
+LayerId put_into_place(LeaseHold& hold, const Publication& what, const std::optional<KeyRecord>& record, bool keeps) {
+    StoreData& store = hold.store();
     std::vector<std::string> aside;
     const LayerId id(random_name());
     const std::string to = store.layer_path(id);
@@ -79,31 +77,105 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
         result = store.index().write([&](Tables& tables) {
             if (record) {
                 const auto other = tables.layer_of_key(record->key);
-                if (keeps && other && store.is_layer_present(other->id)) {
+                if (keeps && other && store.is_layer_present(tables, *other)) {
                     tables.pin_layer(hold.name(), other->id);
                     return other->id;
                 }
                 if (other && keeps) tables.drop_layer(other->id);
                 tables.put_key(*record, id);
             }
-            aside = make_room(store, tables, disk.value_or(0));
-            LayerFacts published = facts;
+            aside = make_room(store, tables, what.disk.value_or(0));
+            LayerFacts published = what.facts;
             if (record) published.key = record->key;
-            tables.insert_layer(id, published, disk);
+            tables.insert_layer(id, published, what.disk, what.tree);
+            if (what.form) tables.put_form(published.diff_id.value(), *what.form);
             tables.pin_layer(hold.name(), id);
             // Last, so that of all that can fail only the commit comes after it; and inside, see store_data.hpp.
-            util::check(::rename(from.c_str(), to.c_str()), "put into place", to);
+            util::check(::rename(what.from.c_str(), to.c_str()), "put into place", to);
             moved = true;
             return id;
         });
     } catch (...) {
         // Back to where the temporary directory's owner removes it. If that fails, the next sweep finds no row for it.
-        if (moved) static_cast<void>(::rename(to.c_str(), from.c_str()));
+        if (moved) static_cast<void>(::rename(to.c_str(), what.from.c_str()));
         throw;
     }
-    if (result == id) layer.directory_.release();
     for (const std::string& path : aside) util::remove_all(path);
     return result;
+}
+
+// Somebody's layer takes the place of ours, so it had better be whole.
+std::optional<LayerId> find_whole(LeaseHold& hold, const Digest& key) {
+    return hold.find_layer([&](Tables& tables) { return tables.layer_of_key(key); }, Check::whole);
+}
+
+}  // namespace
+
+LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const LayerFacts& facts,
+                       const std::optional<KeyRecord>& record, OnConflict on_conflict) {
+    LeaseHold& hold = *state_->hold;
+    const bool keeps = on_conflict == OnConflict::keep;
+    if (record && keeps) {
+        if (const auto other = find_whole(hold, record->key)) return *other;
+    }
+    Publication what{.from = layer.directory_.path(), .facts = facts};
+    write_names(what.from + "/names", names);
+    util::remove_all(layer.work());
+    util::check(::chmod(what.from.c_str(), 0700), "set the mode of", what.from);
+    what.disk = measure(hold.store(), what.from, names.size());
+    const LayerId result = put_into_place(hold, what, record, keeps);
+    // It is elsewhere now, or somebody else's is taken and ours goes.
+    if (!path_exists(what.from)) layer.directory_.release();
+    return result;
+}
+
+LayerId Lease::publish_packed(std::string_view names, const LayerFacts& facts, const BlobForm& form,
+                              const KeyRecord& record, OnConflict on_conflict) {
+    LeaseHold& hold = *state_->hold;
+    const bool keeps = on_conflict == OnConflict::keep;
+    if (keeps) {
+        if (const auto other = find_whole(hold, record.key)) return *other;
+    }
+    util::TempDir directory(hold.directory(), "layer-");
+    util::check(::chmod(directory.path().c_str(), 0700), "set the mode of", directory.path());
+    write_names(directory.path() + "/names", names);
+    const Publication what{.from = directory.path(),
+                           .facts = facts,
+                           .tree = Tables::Tree::no,
+                           .form = form,
+                           .disk = disk_use(directory.path())};
+    const LayerId result = put_into_place(hold, what, record, keeps);
+    if (!path_exists(what.from)) directory.release();
+    return result;
+}
+
+bool Lease::has_tree(const LayerId& layer) {
+    const auto row = state_->hold->store().index().read([&](Tables& tables) { return tables.layer(layer); });
+    if (!row) throw unknown_layer(layer);
+    return row->has_tree;
+}
+
+void Lease::add_tree(const LayerId& layer, UnfinishedLayer tree, std::string_view names) {
+    StoreData& store = state_->hold->store();
+    write_names(tree.directory_.path() + "/names", names);
+    util::remove_all(tree.work());
+    const auto disk = measure(store, tree.directory_.path(), names.size());
+    std::vector<std::string> aside;
+    store.index().write([&](Tables& tables) {
+        const auto row = tables.layer(layer);
+        if (!row) throw unknown_layer(layer);
+        if (row->has_tree) return;
+        aside = make_room(store, tables, disk.value_or(0));
+        tables.note_tree(layer, disk);
+        const std::string to = store.layer_path(layer);
+        // A process that was killed between these lines left a tree that no row knows of.
+        if (path_exists(to + "/tree")) aside.push_back(store.retire(to + "/tree"));
+        // Whoever has read the names without a tree goes on with those; they differ only in what inodes cannot carry.
+        util::check(::rename((tree.directory_.path() + "/names").c_str(), (to + "/names").c_str()), "put into place",
+                    to);
+        util::check(::rename(tree.tree().c_str(), (to + "/tree").c_str()), "put into place", to);
+    });
+    for (const std::string& path : aside) util::remove_all(path);
 }
 
 std::optional<LayerId> Lease::find_layer(const Digest& key) {
@@ -120,7 +192,9 @@ void Lease::add_key(const KeyRecord& record, const LayerId& layer, OnConflict on
         if (!tables.layer(layer)) throw unknown_layer(layer);
         // As in publish(), the first layer of a key stays its layer, as long as it is there.
         const auto other = tables.layer_of_key(record.key);
-        if (on_conflict == OnConflict::keep && other && other->id != layer && store.is_layer_present(other->id)) return;
+        if (on_conflict == OnConflict::keep && other && other->id != layer && store.is_layer_present(tables, *other)) {
+            return;
+        }
         tables.put_key(record, layer);
     });
 }

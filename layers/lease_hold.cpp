@@ -44,14 +44,26 @@ bool LeaseHold::accept(const LayerRow& row, Check check) {
         store_->drop_layer(row.id);
         return false;
     }
+    if (!row.has_tree && !find_any_blob(row)) {
+        store_->drop_layer(row.id);
+        return false;
+    }
     return store_->index().write([&](Tables& tables) {
-        if (!store_->is_layer_present(row.id)) {
+        if (!store_->is_layer_present(tables, row)) {
             tables.drop_layer(row.id);
             return false;
         }
         tables.pin_layer(name_, row.id);
         return tables.use_layer(row.id);
     });
+}
+
+// All of them are pinned, as nobody knows yet which one will be read.
+bool LeaseHold::find_any_blob(const LayerRow& row) {
+    const auto blobs = store_->index().read([&](Tables& tables) { return store_->present_blobs(tables, row); });
+    bool found = false;
+    for (const BlobInfo& blob : blobs) found |= find_blob(blob.digest).has_value();
+    return found;
 }
 
 std::optional<BlobInfo> LeaseHold::find_blob(const Digest& digest) {

@@ -2,7 +2,10 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/archive_reader.hpp"
+#include "layers/decompress.hpp"
 #include "layers/failure.hpp"
+#include "util/background_hash.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -75,27 +78,61 @@ private:
 
 }  // namespace
 
-void write_layer_tar(const NameIndex& names, const util::RootedDir& tree, TarStream& out, std::stop_token stop) {
+void write_layer_tar(const NameIndex& names, const GiveContent& give, TarStream& out, std::stop_token stop) {
     TarWriter writer(out);
-    TreeReader files(tree);
     for (const Entry& entry : names.entries()) {
         check_stop(stop);
         if (entry.type != EntryType::file || entry.size == 0) {
             writer.add(entry);
             continue;
         }
-        const util::Fd fd = files.open(entry);
-        util::FdSource plain(fd.get(), entry.path);
-        StoppableSource content(plain, stop);
-        writer.add_file(entry, content);
+        give(entry, [&](util::Source& plain) {
+            StoppableSource content(plain, stop);
+            writer.add_file(entry, content);
+        });
     }
     writer.finish();
 }
 
-// Without a blob the cutter's blocks would be copies for nothing, so the bytes only pass the hash.
+void write_layer_tar(const NameIndex& names, const util::RootedDir& tree, TarStream& out, std::stop_token stop) {
+    TreeReader files(tree);
+    const auto give = [&](const Entry& entry, const std::function<void(util::Source&)>& take) {
+        const util::Fd fd = files.open(entry);
+        util::RegularFileSource content(fd.get(), entry.path, entry.size);
+        take(content);
+    };
+    write_layer_tar(names, give, out, std::move(stop));
+}
+
+// Our own tars have their files in path order, as the index has, so both are read side by side.
+void write_layer_tar(const NameIndex& names, util::Source& blob, TarStream& out, std::stop_token stop) {
+    const auto plain = open_layer_blob(blob);
+    ArchiveReader reader(*plain, AbsoluteNames::refuse, {}, stop);
+    const auto give = [&](const Entry& entry, const std::function<void(util::Source&)>& take) {
+        const Entry* found = reader.next();
+        while (found != nullptr && found->path != entry.path) found = reader.next();
+        if (found == nullptr || found->type != EntryType::file || found->size != entry.size) {
+            throw CorruptData({.code = "corrupt.tar",
+                               .message = fmt::format("the blob of a layer does not fit its names: {} is not in it",
+                                                      util::quote(entry.path)),
+                               .hint = "something changed the store; `imgbuild fsck --repair` and build again",
+                               .where = {}});
+        }
+        take(reader.content());
+    };
+    write_layer_tar(names, give, out, stop);
+    reader.drain();
+}
+
+// Without a blob the cutter's blocks would be copies for nothing, so the bytes only pass the hash; nor is there
+// anything to cut and to hash again in a blob that is the tar itself.
 class Packer::State final : public TarStream {
 public:
-    State(Codec codec, util::Sink* blob, unsigned threads) : packed_(blob), wanted_(blob != nullptr) {
+    State(Codec codec, util::Sink* blob, unsigned threads)
+        : tar_(threads > 1 ? util::BackgroundHash::Threads::one : util::BackgroundHash::Threads::none),
+          packed_(blob),
+          plain_(codec.kind == Codec::Kind::none ? blob : nullptr),
+          wanted_(blob != nullptr && plain_ == nullptr) {
         if (!wanted_) return;
         compressor_ = std::make_unique<BlockCompressor>(codec, packed_, threads);
         cutter_ =
@@ -111,20 +148,26 @@ public:
     void write(std::span<const std::byte> bytes) override {
         tar_.write(bytes);
         if (wanted_) cutter_->write(bytes);
+        if (plain_ != nullptr) plain_->write(bytes);
     }
 
     PackResult finish() {
-        PackResult out{.diff_id = DiffId(tar_.digest()), .tar_size = tar_.size(), .blob = {}};
-        if (!wanted_) return out;
-        cutter_->finish();
-        compressor_->finish();
-        out.blob = PackedBlob{.digest = packed_.digest(), .size = packed_.size()};
+        if (wanted_) {
+            cutter_->finish();
+            compressor_->finish();
+        }
+        PackResult out{.diff_id = DiffId(tar_.finish()), .tar_size = tar_.size(), .blob = {}};
+        if (wanted_) out.blob = PackedBlob{.digest = packed_.digest(), .size = packed_.size()};
+        if (plain_ != nullptr) out.blob = PackedBlob{.digest = out.diff_id.digest(), .size = out.tar_size};
         return out;
     }
 
 private:
-    util::HashingSink tar_;
+    util::BackgroundHash tar_;
     util::HashingSink packed_;
+    /// Gets the tar as it is.
+    util::Sink* plain_;
+    /// Is there something to compress?
     bool wanted_;
     std::unique_ptr<BlockCompressor> compressor_;
     std::unique_ptr<BlockCutter> cutter_;

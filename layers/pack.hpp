@@ -1,10 +1,12 @@
-// tree → blob, in one pass and bounded memory:
+// tree → blob, or context → blob, in one pass and bounded memory:
 //     walk → tar → sha256 (diff id) → compress → sha256 (digest) → sink
 #pragma once
 
 #include <imgbuild/digest.hpp>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 
@@ -29,16 +31,26 @@ struct PackResult {
     std::optional<PackedBlob> blob;
 };
 
-/// The tar of a layer, in path order: metadata from `names`, contents from `tree`. Implicit directories are left out.
-/// Throws CorruptData ("corrupt.tree") if a file of the tree is missing or has another size, Cancelled.
-void write_layer_tar(const NameIndex& names, const util::RootedDir& tree, TarStream& out, std::stop_token stop = {});
+/// Hands a file's contents over by calling `take` once with what yields exactly `entry.size` bytes. Called in path
+/// order, for regular files that are not empty.
+using GiveContent = std::function<void(const Entry& entry, const std::function<void(util::Source&)>& take)>;
 
-/// A destination for the tar of a layer that is not in a tree (a recipe packed directly): write it to stream(), then
-/// finish(). Single-threaded for the caller.
+/// The tar of a layer, in path order: metadata from `names`, contents from `give`. Implicit directories are left out.
+/// Throws what `give` throws; CorruptData if it yields another number of bytes; Cancelled.
+void write_layer_tar(const NameIndex& names, const GiveContent& give, TarStream& out, std::stop_token stop = {});
+/// With the contents of a tree. Throws CorruptData ("corrupt.tree") if a file of the tree is missing or has another
+/// size.
+void write_layer_tar(const NameIndex& names, const util::RootedDir& tree, TarStream& out, std::stop_token stop = {});
+/// With the contents of the layer's own blob, compressed or not, which is read to its end. Throws CorruptData
+/// ("corrupt.tar") if its files are not those of `names`.
+void write_layer_tar(const NameIndex& names, util::Source& blob, TarStream& out, std::stop_token stop = {});
+
+/// A destination for the tar of a layer: write it to stream(), then finish(). Single-threaded for the caller.
 class Packer {
 public:
     /// Without a blob (nullptr) nothing is compressed: only the diff id and the size are found.
-    /// `blob`, if given, gets the bytes of `codec`, from the calling thread.
+    /// `blob`, if given, gets the bytes of `codec`, from the calling thread. `threads`: for compression; with more than
+    /// one, large tars are hashed beside it.
     Packer(Codec codec, util::Sink* blob, unsigned threads);
     ~Packer();
     Packer(const Packer&) = delete;

@@ -72,17 +72,22 @@ private:
         out_.push_back(image);
     }
 
+    // A layer that goes may set a blob free that was used before it, so once more until nothing goes.
     void remove_unneeded() {
-        std::vector<std::size_t> stay;
-        for (const std::size_t i : others_) {
-            if (needed_by_[i] > 0 || fits()) {
-                stay.push_back(i);
-                continue;
+        for (std::size_t before = others_.size() + 1; before != others_.size();) {
+            before = others_.size();
+            std::vector<std::size_t> stay;
+            for (const std::size_t i : others_) {
+                if (needed_by_[i] > 0 || fits()) {
+                    stay.push_back(i);
+                    continue;
+                }
+                for (const std::size_t need : objects_[i].needs) --needed_by_[need];
+                left_ -= std::min(left_, objects_[i].bytes);
+                out_.push_back(i);
             }
-            left_ -= std::min(left_, objects_[i].bytes);
-            out_.push_back(i);
+            others_ = std::move(stay);
         }
-        others_ = std::move(stay);
     }
 
     const std::vector<StoredObject>& objects_;

@@ -1,7 +1,7 @@
 // The content store: everything that imgbuild keeps between builds, under one directory (docs/store-format.md).
 //
-//   layers/<id>/tree/   an unpacked layer in overlay form        index.db   SQLite: what is known about all of it
-//   layers/<id>/names   its name index                           tmp/       work under way, one directory per lease
+//   layers/<id>/names   a layer's name index                     index.db   SQLite: what is known about all of it
+//   layers/<id>/tree/   the layer unpacked, in overlay form      tmp/       work under way, one directory per lease
 //   blobs/sha256/<hex>  blobs by digest                          logs/      whole output of steps, one file each
 //   mounts/             cache mounts
 //
@@ -15,6 +15,9 @@
 //     UnfinishedLayer work = lease.begin_layer();                   // tree/ and work/ in tmp/
 //     …                                                             // unpack, or run a step on it
 //     LayerId id = lease.publish(std::move(work), names.serialize(), facts, record);
+//
+// A layer that nobody reads the files of needs no tree: it can be published by its blob (publish_packed) and gets a
+// tree when somebody asks (add_tree).
 //
 // A lease stands for one build. What it looks up or publishes is pinned until it ends, so that no clean-up takes it
 // away.
@@ -182,21 +185,30 @@ public:
     /// one is dropped.
     LayerId publish(UnfinishedLayer layer, std::string_view names, const LayerFacts& facts,
                     const std::optional<KeyRecord>& record, OnConflict on_conflict = OnConflict::keep);
+    /// A layer without a tree: `form` says by which blob it lives, which the store has. `facts` must have the diff id.
+    LayerId publish_packed(std::string_view names, const LayerFacts& facts, const BlobForm& form,
+                           const KeyRecord& record, OnConflict on_conflict = OnConflict::keep);
+    bool has_tree(const LayerId& layer);
+    /// The tree of a layer that has none, and the names as that tree has them. If somebody else was first, this one is
+    /// dropped.
+    void add_tree(const LayerId& layer, UnfinishedLayer tree, std::string_view names);
     std::optional<LayerId> find_layer(const Digest& key);
     std::optional<LayerId> find_layer(const DiffId& diff_id);
     /// One more key for a layer. As with publish().
     void add_key(const KeyRecord& record, const LayerId& layer, OnConflict on_conflict = OnConflict::keep);
     LayerFacts facts(const LayerId& layer);
     void set_diff_id(const LayerId& layer, const DiffId& diff_id, std::uint64_t tar_size);
-    /// Absolute path of the layer's tree.
+    /// Absolute path of the layer's tree, if it has one.
     std::string tree_path(const LayerId& layer) const;
-    /// The layer's name index, as publish() got it.
+    /// The layer's name index, as publish() or add_tree() got it.
     std::string read_names(const LayerId& layer) const;
     /// Records of a slot, newest first.
     std::vector<KeyRecord> key_records(std::string_view slot, std::size_t limit);
 
     // Blobs.
     BlobWriter begin_blob();
+    /// For bytes that the caller hashes himself: commit() must be told what they are, and only counts them.
+    BlobWriter begin_hashed_blob();
     /// For bytes whose source proves them to be `blob` (oci::BlobSource): they are counted and not hashed once more.
     /// To be committed only if it did.
     BlobWriter begin_proven_blob(const BlobInfo& blob);

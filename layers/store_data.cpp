@@ -136,8 +136,18 @@ std::string StoreData::retire(const std::string& path) const {
     throw IoError("move aside", path, errno);
 }
 
-bool StoreData::is_layer_present(const LayerId& id) const {
-    return path_exists(layer_path(id) + "/tree") && path_exists(layer_path(id) + "/names");
+bool StoreData::is_layer_present(Tables& tables, const LayerRow& row) const {
+    if (!path_exists(layer_path(row.id) + "/names")) return false;
+    return row.has_tree ? path_exists(layer_path(row.id) + "/tree") : !present_blobs(tables, row).empty();
+}
+
+std::vector<BlobInfo> StoreData::present_blobs(Tables& tables, const LayerRow& row) const {
+    std::vector<BlobInfo> out;
+    if (!row.facts.diff_id) return out;
+    for (const BlobForm& form : tables.forms(*row.facts.diff_id, "")) {
+        if (is_blob_present(form.blob)) out.push_back(form.blob);
+    }
+    return out;
 }
 
 void write_names(const std::string& path, std::string_view names) {
@@ -184,6 +194,7 @@ bool StoreData::has_good_names(const LayerId& id) const {
 
 bool StoreData::is_believed(const LayerRow& row) const {
     if (row.trusted) return true;
+    if (!row.has_tree) return has_good_names(row.id);
     if (!row.facts.key || !row.facts.diff_id) return false;
     try {
         const NameIndex names = NameIndex::parse(read_names(row.id));

@@ -63,13 +63,16 @@ public:
     std::string retire(const std::string& path) const;
 
     // Layers.
-    /// Are the tree and the name index where they should be?
-    bool is_layer_present(const LayerId& id) const;
+    /// Are the name index and the tree where they should be, or the blob of a layer without a tree?
+    bool is_layer_present(Tables& tables, const LayerRow& row) const;
+    /// The blobs of a layer's diff id that are where they should be, for one without a tree.
+    std::vector<BlobInfo> present_blobs(Tables& tables, const LayerRow& row) const;
     /// The name index, checked. Throws CorruptData or IoError.
     std::string read_names(const LayerId& id) const;
     bool has_good_names(const LayerId& id) const;
     /// Is it trusted, or does its tree make the tar that it should? That reads all of it, and is only tried with layers
-    /// made here: a pulled one is another writer's tar, and is made again from its blob.
+    /// made here: a pulled one is another writer's tar, and is made again from its blob. One without a tree is as good
+    /// as its blobs, which are judged by themselves.
     bool is_believed(const LayerRow& row) const;
     void drop_layer(const LayerId& id);
 
@@ -141,6 +144,7 @@ public:
 
 private:
     bool accept(const LayerRow& row, Check check);
+    bool find_any_blob(const LayerRow& row);
 
     std::shared_ptr<StoreData> store_;
     std::string name_;

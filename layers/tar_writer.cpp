@@ -268,19 +268,18 @@ void TarWriter::add_file(const Entry& entry, util::Source& content) {
     out_.begin_content(entry.size);
     if (buffer_.empty()) buffer_.resize(kBufferBytes);
     std::uint64_t left = entry.size;
-    while (left > 0) {
-        const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer_.size()));
+    // One byte more than there should be is asked for, so that an excess is seen without another call for most files.
+    for (;;) {
+        const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left + 1, buffer_.size()));
         const std::size_t n = content.read(std::span(buffer_).first(wanted));
-        if (n == 0) {
-            throw CorruptData(util::quote(entry.path), fmt::format("{} bytes", entry.size),
-                              fmt::format("{}", entry.size - left));
-        }
+        if (n > left) throw CorruptData(util::quote(entry.path), fmt::format("{} bytes", entry.size), "more");
+        if (n == 0) break;
         out_.write(std::span(buffer_).first(n));
         left -= n;
     }
-    std::byte beyond{};
-    if (content.read(std::span(&beyond, 1)) != 0) {
-        throw CorruptData(util::quote(entry.path), fmt::format("{} bytes", entry.size), "more");
+    if (left > 0) {
+        throw CorruptData(util::quote(entry.path), fmt::format("{} bytes", entry.size),
+                          fmt::format("{}", entry.size - left));
     }
     write_padding(out_, entry.size);
 }

@@ -31,6 +31,14 @@ std::size_t FdSource::read(std::span<std::byte> into) {
     }
 }
 
+std::size_t RegularFileSource::read(std::span<std::byte> into) {
+    if (ended_) return 0;
+    const std::size_t n = file_.read(into);
+    ended_ = n == 0 || (n == left_ && n < into.size());
+    left_ -= std::min<std::uint64_t>(n, left_);
+    return n;
+}
+
 void FdSink::write(std::span<const std::byte> bytes) {
     write_all(fd_, bytes, name_);
 }

@@ -41,6 +41,19 @@ private:
     std::string name_;
 };
 
+/// Reads a regular file that somebody else has open, from where it is, and expects `size` bytes: a read that ends there
+/// and gives less than was asked for was the last, so that the end costs no call of its own.
+class RegularFileSource final : public Source {
+public:
+    RegularFileSource(int fd, std::string name, std::uint64_t size) : file_(fd, std::move(name)), left_(size) {}
+    std::size_t read(std::span<std::byte> into) override;
+
+private:
+    FdSource file_;
+    std::uint64_t left_;
+    bool ended_ = false;
+};
+
 /// Writes to a descriptor that somebody else owns.
 class FdSink final : public Sink {
 public:

@@ -4,25 +4,15 @@
 
 #include "builder/context/chain_tree.hpp"
 #include "builder/context/checksums.hpp"
+#include "builder/ops/file_layer.hpp"
+#include "builder/ops/final_entries.hpp"
 #include "layers/archive_reader.hpp"
-#include "layers/decompress.hpp"
-#include "layers/tree_writer.hpp"
 #include "util/clock.hpp"
-#include "util/overloaded.hpp"
-#include "util/text.hpp"
 
-#include <fmt/format.h>
-
-#include <cerrno>
-#include <map>
-#include <unordered_map>
+#include <utility>
 
 namespace imgbuild::builder {
 namespace {
-
-using layers::Entry;
-using layers::EntryType;
-using util::overloaded;
 
 class FileOp {
 public:
@@ -35,8 +25,8 @@ public:
             file_definition_key(file_, identities_, inputs_.base, inputs_.users, context_.keys);
         if (auto hit = find(definition, "nothing that it reads has changed")) return *hit;
         select_rest();
-        const layers::ChainView view = context_.forms.view(inputs_.base, work_);
-        const layers::ChainView users = inputs_.users ? context_.forms.view(*inputs_.users, work_) : view;
+        const layers::ChainView view = context_.forms.names(inputs_.base, work_);
+        const layers::ChainView users = inputs_.users ? context_.forms.names(*inputs_.users, work_) : view;
         const Placement placement =
             place_files(file_, selections_, view, users,
                         [this](std::size_t action, const SourceFileInfo& file) { return is_archive(action, file); });
@@ -103,24 +93,6 @@ private:
         }
     }
 
-    // What was copied must be what the key speaks of, and the user's files can change in between.
-    void check_source(std::size_t action, const SourceFileInfo& file, int fd) const {
-        const auto checksum = checksums_.at(action).find(file.entry.path);
-        if (checksum == checksums_[action].end()) return;
-        require_unchanged(*trees_.at(action), file, fd, *checksum->second, looked_at_);
-    }
-
-    // By path, for check_source().
-    void index_checksums() {
-        checksums_.resize(selections_.size());
-        for (std::size_t i = 0; i < selections_.size(); ++i) {
-            if (contents_[i].empty()) continue;
-            const auto files = files_of(selections_[i]);
-            for (std::size_t k = 0; k < files.size(); ++k)
-                checksums_[i].emplace(files[k]->entry.path, &contents_[i][k]);
-        }
-    }
-
     // Other nodes' files, and those that are known by a checksum, are looked at only when the definition alone did not
     // find the layer.
     void select_rest() {
@@ -147,129 +119,20 @@ private:
     }
 
     layers::LayerId write(const Placement& placement, const layers::ChainView& view, const layers::KeyRecord& key) {
-        index_checksums();
-        const std::int64_t time = layer_time(inputs_.base.next_time(), key.key, context_.keys.time_limit);
-        layers::UnfinishedLayer unfinished = context_.forms.lease().begin_layer();
-        layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()),
-                                  {.implicit_mtime = time, .links_describe = true});
-        for (const PlacedEntry& placed : placement.entries) {
-            if (work_.stop.stop_requested()) throw Cancelled();
-            write_entry(placed, time, view, writer);
+        std::vector<SourceFilesOf> sources;
+        for (std::size_t i = 0; i < trees_.size(); ++i) {
+            sources.push_back({.tree = trees_[i], .selection = &selections_[i], .contents = &contents_[i]});
         }
-        return context_.forms.lease().publish(std::move(unfinished), writer.finish().serialize(), {}, key,
-                                              on_conflict(context_.cache));
-    }
-
-    void write_entry(const PlacedEntry& placed, std::int64_t time, const layers::ChainView& view,
-                     layers::TreeWriter& writer) {
-        Entry entry = placed.entry;
-        const auto* from = std::get_if<FromSource>(&placed.content);
-        const bool keeps_time = from != nullptr && trees_.at(from->action)->keeps_times();
-        entry.mtime = keeps_time ? std::min(entry.mtime, time) : time;
-        std::visit(overloaded{
-                       [&](std::monostate) { writer.add(std::move(entry)); },
-                       [&](const FromText& text) {
-                           util::MemorySource source(text.text);
-                           writer.add_file(std::move(entry), source);
-                       },
-                       [&](const FromSource& source) { write_file(source, std::move(entry), writer); },
-                       [&](const FromArchive& archive) {
-                           in_context(fmt::format("unpacking {}", util::quote(archive.file.entry.path)),
-                                      [&] { unpack(archive, entry.path, time, view, writer); });
-                       },
-                   },
-                   placed.content);
-    }
-
-    void write_file(const FromSource& source, Entry entry, layers::TreeWriter& writer) {
-        const auto& group = source.file.link_group;
-        if (group) {
-            const auto link = links_.try_emplace(std::pair(source.action, *group), entry.path);
-            const layers::Entry* first = link.second ? nullptr : writer.find(link.first->second);
-            // The same file with another owner or mode than its first name is a file of its own.
-            if (first != nullptr && first->path != entry.path && same_inode(*first, entry)) {
-                entry.type = EntryType::hardlink;
-                entry.link_target = first->path;
-                writer.add(std::move(entry));
-                return;
-            }
-        }
-        const util::Fd fd = trees_.at(source.action)->open(source.file);
-        writer.add_copy(std::move(entry), fd.get());
-        check_source(source.action, source.file, fd.get());
-    }
-
-    static bool same_inode(const Entry& a, const Entry& b) {
-        return a.type == EntryType::file && a.mode == b.mode && a.uid == b.uid && a.gid == b.gid && a.size == b.size;
-    }
-
-    void unpack(const FromArchive& archive, const std::string& directory, std::int64_t time,
-                const layers::ChainView& view, layers::TreeWriter& writer) {
-        const util::Fd fd = trees_.at(archive.action)->open(archive.file);
-        util::FdSource file(fd.get(), archive.file.entry.path);
-        const auto tar = layers::open_compressed(file);
-        layers::ArchiveReader reader(*tar, layers::AbsoluteNames::strip, {}, work_.stop);
-        while (Entry* next = reader.next()) {
-            Entry entry = std::move(*next);
-            if (entry.path.empty()) continue;  // "./", or no name: the directory it goes to is there already
-            if (archive.owner) std::tie(entry.uid, entry.gid) = *archive.owner;
-            entry.mtime = std::min(entry.mtime, time);
-            entry.path = place_in(directory, entry.path, view, writer);
-            if (entry.type == EntryType::hardlink) {
-                entry.link_target = place_in(directory, entry.link_target, view, writer);
-            }
-            if (entry.type == EntryType::file) {
-                writer.add_file(std::move(entry), reader.content());
-            } else {
-                writer.add(std::move(entry));
-            }
-        }
-        check_source(archive.action, archive.file, fd.get());
-    }
-
-    // Links on the way to an entry are followed, those of the archive and those of the base, but never out of the
-    // directory that the archive is unpacked to: for its entries that is the root.
-    static std::string place_in(const std::string& directory, std::string_view path, const layers::ChainView& view,
-                                const layers::TreeWriter& writer) {
-        constexpr int kMaxLinks = 40;
-        std::vector<std::string> done;
-        std::vector<std::string> rest;
-        const auto push = [&rest](std::string_view text) {
-            const auto parts = util::path_components(text);
-            rest.insert(rest.end(), parts.rbegin(), parts.rend());
-        };
-        const auto joined = [&](std::string_view name) {
-            std::string out = directory;
-            for (const std::string& part : done) out = layers::join_path(out, part);
-            return name.empty() ? out : layers::join_path(out, name);
-        };
-        push(path);
-        for (int links = 0; rest.size() > 1;) {
-            const std::string name = std::move(rest.back());
-            rest.pop_back();
-            if (name == "..") {
-                if (!done.empty()) done.pop_back();
-                continue;
-            }
-            const std::string* target = link_at(joined(name), view, writer);
-            if (target == nullptr) {
-                done.push_back(name);
-                continue;
-            }
-            if (++links > kMaxLinks) throw IoError("follow the link", "/" + joined(name), ELOOP);
-            if (target->starts_with('/')) done.clear();
-            push(*target);
-        }
-        return rest.empty() ? joined("") : joined(rest.back());
-    }
-
-    static const std::string* link_at(const std::string& path, const layers::ChainView& view,
-                                      const layers::TreeWriter& writer) {
-        if (const Entry* own = writer.find(path)) {
-            return own->type == EntryType::symlink ? &own->link_target : nullptr;
-        }
-        const auto below = view.find(path);
-        return below && below->entry->type == EntryType::symlink ? &below->entry->link_target : nullptr;
+        const SourceFiles files(std::move(sources), looked_at_);
+        const FileLayer layer{.placement = placement,
+                              .files = files,
+                              .below = view,
+                              .time = layer_time(inputs_.base.next_time(), key.key, context_.keys.time_limit),
+                              .key = key,
+                              .on_conflict = on_conflict(context_.cache)};
+        layers::Lease& lease = context_.forms.lease();
+        if (!context_.packed_as || has_archives(placement)) return write_as_tree(layer, lease, work_);
+        return write_as_blob(layer, *context_.packed_as, context_.threads, lease, work_);
     }
 
     const File& file_;
@@ -281,13 +144,9 @@ private:
     std::vector<Selection> selections_;
     /// Checksums of each selection's files, of local sources.
     std::vector<std::vector<Digest>> contents_;
-    /// The same by path, while the layer is written.
-    std::vector<std::unordered_map<std::string_view, const Digest*>> checksums_;
     /// Before any checksum was taken.
     std::int64_t looked_at_ = 0;
     std::vector<std::shared_ptr<const SourceTree>> trees_;
-    /// First place of each file with several names.
-    std::map<std::pair<std::size_t, std::pair<std::uint64_t, std::uint64_t>>, std::string> links_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "builder/ops/keys.hpp"
 #include "builder/secrets.hpp"
 #include "builder/work.hpp"
+#include "layers/codec.hpp"
 
 #include <memory>
 #include <vector>
@@ -51,6 +52,8 @@ struct OpContext {
     KeyContext keys;
     CacheUse cache = CacheUse::read_and_write;
     unsigned threads = 1;
+    /// Nobody reads the files of the node's layer, so a new one is made as this blob and not as a tree.
+    std::optional<layers::Codec> packed_as = {};
     /// For secrets and agents. Null: nobody answers.
     const Confidants* confidants = nullptr;
     /// Under which name it is remembered what a command took; nothing: it is not.

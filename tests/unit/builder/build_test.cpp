@@ -375,3 +375,44 @@ TEST_CASE_METHOD(Machine, "labels are in the config sorted by name, wherever the
     labelled.lower.labels = {{"a", "1"}};
     CHECK_THAT(image(build(labelled)).config, Contains("\"a\":\"1\",\"b\":\"2\",\"z\":\"1\""));
 }
+
+namespace {
+
+bool has_tree(const Machine& machine, const Digest& id, std::size_t layer) {
+    layers::Lease lease = machine.store->begin_lease();
+    return lease.has_tree(lease.find_layer(machine.image(id).diff_ids.at(layer)).value());
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Machine, "a copy that nothing runs on has no tree, and gets one when something does") {
+    context.write("a", "text");
+    const Digest id = build("FROM scratch\nCOPY a /\n");
+    CHECK_FALSE(has_tree(*this, id, 0));
+    CHECK(build("FROM scratch\nCOPY a /\n") == id);
+    CHECK(recorder->endings() == Strings{"cached COPY a /"});
+    const Digest longer = build("FROM scratch\nCOPY a /\nRUN [\"touch\", \"x\"]\n");
+    CHECK(recorder->endings().front() == "cached COPY a /");
+    CHECK(has_tree(*this, longer, 0));
+    CHECK(read(longer, 0, "a") == "text");
+}
+
+TEST_CASE_METHOD(Machine, "a copy that is read later in the same build has a tree from the start") {
+    context.write("a", "text");
+    const Digest id = build("FROM scratch AS one\nCOPY a /\nFROM scratch\nCOPY --from=one a /b\nCOPY a /\n");
+    CHECK_FALSE(has_tree(*this, id, 0));
+    CHECK_FALSE(has_tree(*this, id, 1));
+    CHECK(read(build("FROM scratch\nCOPY a /\nRUN [\"touch\", \"x\"]\n"), 0, "a") == "text");
+}
+
+TEST_CASE_METHOD(Machine, "an image has the same layers whether its copies were packed or written as trees") {
+    context.write("d/a", "text");
+    context.write("d/b", std::string(100'000, 'x'), 0755);
+    const std::string text = "FROM scratch\nCOPY d /d\nWORKDIR /w\n";
+    const Digest packed = build(text);
+    BuildRequest joined = request(text);
+    joined.cache = CacheUse::write;
+    joined.outputs = {Output{.kind = Output::Kind::cacheonly}};
+    joined.outputs.push_back(Output{.kind = Output::Kind::tar, .destination = place.at("files.tar")});
+    CHECK(build(joined) == packed);
+}

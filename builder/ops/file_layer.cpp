@@ -1,0 +1,257 @@
+#include "builder/ops/file_layer.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "builder/ops/final_entries.hpp"
+#include "layers/archive_reader.hpp"
+#include "layers/decompress.hpp"
+#include "layers/pack.hpp"
+#include "layers/tree_writer.hpp"
+#include "util/overloaded.hpp"
+#include "util/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <tuple>
+#include <utility>
+
+namespace imgbuild::builder {
+namespace {
+
+using layers::Entry;
+using layers::EntryType;
+using util::overloaded;
+
+// ---------------------------------------------------------------- archives
+
+const std::string* link_at(const std::string& path, const layers::ChainView& below, const layers::TreeWriter& writer) {
+    if (const Entry* own = writer.find(path)) {
+        return own->type == EntryType::symlink ? &own->link_target : nullptr;
+    }
+    const auto found = below.find(path);
+    return found && found->entry->type == EntryType::symlink ? &found->entry->link_target : nullptr;
+}
+
+// Links on the way to an entry are followed, those of the archive and those of the base, but never out of the
+// directory that the archive is unpacked to: for its entries that is the root.
+std::string place_in(const std::string& directory, std::string_view path, const layers::ChainView& below,
+                     const layers::TreeWriter& writer) {
+    constexpr int kMaxLinks = 40;
+    std::vector<std::string> done;
+    std::vector<std::string> rest;
+    const auto push = [&rest](std::string_view text) {
+        const auto parts = util::path_components(text);
+        rest.insert(rest.end(), parts.rbegin(), parts.rend());
+    };
+    const auto joined = [&](std::string_view name) {
+        std::string out = directory;
+        for (const std::string& part : done) out = layers::join_path(out, part);
+        return name.empty() ? out : layers::join_path(out, name);
+    };
+    push(path);
+    for (int links = 0; rest.size() > 1;) {
+        const std::string name = std::move(rest.back());
+        rest.pop_back();
+        if (name == "..") {
+            if (!done.empty()) done.pop_back();
+            continue;
+        }
+        const std::string* target = link_at(joined(name), below, writer);
+        if (target == nullptr) {
+            done.push_back(name);
+            continue;
+        }
+        if (++links > kMaxLinks) throw IoError("follow the link", "/" + joined(name), ELOOP);
+        if (target->starts_with('/')) done.clear();
+        push(*target);
+    }
+    return rest.empty() ? joined("") : joined(rest.back());
+}
+
+class TreeLayer {
+public:
+    TreeLayer(const FileLayer& layer, layers::TreeWriter& writer, const Work& work)
+        : layer_(layer), writer_(writer), work_(work) {}
+
+    void write() {
+        if (!has_archives(layer_.placement)) return write_final();
+        // What an archive brings may replace what was there before and be replaced again, so everything is written in
+        // its order; and no names are joined, since what the first of them leads to may be an archive's file by then.
+        for (const PlacedEntry& placed : layer_.placement.entries) {
+            check_stop();
+            const auto* archive = std::get_if<FromArchive>(&placed.content);
+            if (archive == nullptr) {
+                write_one(with_time(placed), placed);
+                continue;
+            }
+            in_context(fmt::format("unpacking {}", util::quote(archive->file.entry.path)),
+                       [&] { unpack(*archive, placed.entry.path); });
+        }
+    }
+
+private:
+    void check_stop() const {
+        if (work_.stop.stop_requested()) throw Cancelled();
+    }
+
+    void write_final() {
+        for (FinalEntry& final : final_entries(layer_.placement, layer_.files, layer_.time)) {
+            check_stop();
+            if (final.entry.implicit) continue;  // the writer makes those that it meets on its way
+            if (final.placed == nullptr) {
+                writer_.add(std::move(final.entry));
+            } else {
+                write_one(std::move(final.entry), *final.placed);
+            }
+        }
+    }
+
+    Entry with_time(const PlacedEntry& placed) const {
+        Entry entry = placed.entry;
+        const auto* from = std::get_if<FromSource>(&placed.content);
+        const bool keeps = from != nullptr && layer_.files.keeps_times(from->action);
+        entry.mtime = keeps ? std::min(entry.mtime, layer_.time) : layer_.time;
+        return entry;
+    }
+
+    void write_one(Entry entry, const PlacedEntry& placed) {
+        if (const auto* text = std::get_if<FromText>(&placed.content)) {
+            util::MemorySource source(text->text);
+            writer_.add_file(std::move(entry), source);
+        } else if (const auto* source = std::get_if<FromSource>(&placed.content)) {
+            layer_.files.read(source->action, source->file, [&](int fd) { writer_.add_copy(std::move(entry), fd); });
+        } else {
+            writer_.add(std::move(entry));
+        }
+    }
+
+    void unpack(const FromArchive& archive, const std::string& directory) {
+        layer_.files.read(archive.action, archive.file, [&](int fd) {
+            util::FdSource file(fd, archive.file.entry.path);
+            const auto tar = layers::open_compressed(file);
+            layers::ArchiveReader reader(*tar, layers::AbsoluteNames::strip, {}, work_.stop);
+            while (Entry* next = reader.next()) {
+                // "./", or no name: the directory it goes to is there already.
+                if (!next->path.empty()) unpack_entry(std::move(*next), reader.content(), archive, directory);
+            }
+        });
+    }
+
+    void unpack_entry(Entry entry, util::Source& content, const FromArchive& archive, const std::string& directory) {
+        if (archive.owner) std::tie(entry.uid, entry.gid) = *archive.owner;
+        entry.mtime = std::min(entry.mtime, layer_.time);
+        entry.path = place_in(directory, entry.path, layer_.below, writer_);
+        if (entry.type == EntryType::hardlink) {
+            entry.link_target = place_in(directory, entry.link_target, layer_.below, writer_);
+        }
+        if (entry.type == EntryType::file) {
+            writer_.add_file(std::move(entry), content);
+        } else {
+            writer_.add(std::move(entry));
+        }
+    }
+
+    const FileLayer& layer_;
+    layers::TreeWriter& writer_;
+    const Work& work_;
+};
+
+// ---------------------------------------------------------------- blobs
+
+using Take = std::function<void(util::Source&)>;
+
+class BlobLayer {
+public:
+    BlobLayer(const FileLayer& layer, const Work& work)
+        : layer_(layer), work_(work), finals_(final_entries(layer.placement, layer.files, layer.time)) {
+        std::vector<Entry> entries;
+        entries.reserve(finals_.size());
+        for (const FinalEntry& final : finals_) entries.push_back(final.entry);
+        names_ = layers::NameIndex(std::move(entries));
+        names_.set_user_files(user_file("etc/passwd"), user_file("etc/group"));
+    }
+
+    const layers::NameIndex& names() const { return names_; }
+
+    void write(layers::TarStream& out) {
+        auto next = finals_.begin();
+        layers::write_layer_tar(
+            names_,
+            [&](const Entry& entry, const Take& take) {
+                for (; next->entry.path != entry.path; ++next) check_empty(*next);
+                give(*next++, take);
+            },
+            out, work_.stop);
+        for (; next != finals_.end(); ++next) check_empty(*next);
+    }
+
+private:
+    void give(const FinalEntry& final, const Take& take) const {
+        const PlacedEntry& placed = *final.placed;
+        if (const auto* text = std::get_if<FromText>(&placed.content)) {
+            util::MemorySource source(text->text);
+            return take(source);
+        }
+        const auto& from = std::get<FromSource>(placed.content);
+        layer_.files.read(from.action, from.file, [&](int fd) {
+            util::RegularFileSource content(fd, from.file.entry.path, final.entry.size);
+            take(content);
+        });
+    }
+
+    // An empty file has no contents that a tar would ask for, and may have got some.
+    void check_empty(const FinalEntry& final) const {
+        const auto* from = final.placed == nullptr ? nullptr : std::get_if<FromSource>(&final.placed->content);
+        if (from != nullptr) layer_.files.read(from->action, from->file, [](int) {});
+    }
+
+    std::optional<std::string> user_file(std::string_view path) const {
+        const layers::Entry* entry = names_.find(path);
+        if (entry == nullptr || entry->size > layers::kMaxUserFileBytes) return std::nullopt;
+        // Of several names of one file the first has the contents.
+        const std::string_view file = entry->type == EntryType::hardlink ? entry->link_target : entry->path;
+        const auto final =
+            std::lower_bound(finals_.begin(), finals_.end(), file, [](const FinalEntry& one, std::string_view wanted) {
+                return layers::compare_paths(one.entry.path, wanted) < 0;
+            });
+        if (final == finals_.end() || final->placed == nullptr) return std::nullopt;
+        util::StringSink out;
+        give(*final, [&](util::Source& content) { util::copy(content, out); });
+        return out.take();
+    }
+
+    const FileLayer& layer_;
+    const Work& work_;
+    std::vector<FinalEntry> finals_;
+    layers::NameIndex names_;
+};
+
+}  // namespace
+
+layers::LayerId write_as_tree(const FileLayer& layer, layers::Lease& lease, const Work& work) {
+    layers::UnfinishedLayer unfinished = lease.begin_layer();
+    layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()),
+                              {.implicit_mtime = layer.time, .links_describe = true});
+    TreeLayer(layer, writer, work).write();
+    return lease.publish(std::move(unfinished), writer.finish().serialize(), {}, layer.key, layer.on_conflict);
+}
+
+layers::LayerId write_as_blob(const FileLayer& layer, const layers::Codec& codec, unsigned threads,
+                              layers::Lease& lease, const Work& work) {
+    BlobLayer files(layer, work);
+    layers::BlobWriter blob = lease.begin_hashed_blob();
+    layers::Packer packer(codec, &blob, threads);
+    files.write(packer.stream());
+    const layers::PackResult packed = packer.finish();
+    const layers::BlobForm form{
+        .blob = blob.commit(layers::BlobInfo{.digest = packed.blob.value().digest, .size = packed.blob.value().size}),
+        .media_type = std::string(codec.media_type()),
+        .codec_id = codec.codec_id()};
+    return lease.publish_packed(files.names().serialize(), {.diff_id = packed.diff_id, .tar_size = packed.tar_size},
+                                form, layer.key, layer.on_conflict);
+}
+
+}  // namespace imgbuild::builder

@@ -1,0 +1,159 @@
+// Both forms of a copied layer are one layer.
+#include "builder/ops/file_layer.hpp"
+
+#include <imgbuild/error.hpp>
+
+#include "builder/context/checksums.hpp"
+#include "builder/context/local_tree.hpp"
+#include "builder/layer_forms.hpp"
+#include "builder/ops/final_entries.hpp"
+#include "builder/ops/keys.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/unit/builder/builder_support.hpp"
+#include "util/clock.hpp"
+
+#include <fmt/format.h>
+
+#include <random>
+
+using namespace imgbuild;
+using namespace imgbuild::builder;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+// A COPY of some of the user's files on top of nothing.
+struct Copy : test::Directory {
+    test::Directory place;
+    std::shared_ptr<layers::Store> store = layers::Store::open(place.at("store"));
+    layers::Lease lease = store->begin_lease();
+    test::Recorder recorder;
+    Work work{.stop = {}, .progress = recorder};
+    LayerForms forms{lease, 2};
+    Strings sources{"."};
+    int number = 0;
+
+    std::string destination = "/to/";
+
+    layers::LayerId make(
+        std::optional<layers::Codec> packed_as, const std::function<void()>& meanwhile = [] {}) {
+        const auto tree = std::make_shared<const LocalTree>(util::RootedDir::open(path()), parser::IgnoreMatcher{}, "");
+        const CopyFiles copy{.from = 0, .sources = sources, .destination = destination};
+        const std::int64_t looked_at = util::now_ns();
+        const Selection selection = select_files(*tree, copy);
+        const std::vector<Digest> contents = content_checksums(*tree, files_of(selection), *store, 1, work);
+        const layers::ChainView nothing;
+        const Placement placement = place_files({.actions = {copy}}, {selection}, nothing, nothing,
+                                                [](std::size_t, const SourceFileInfo&) { return false; });
+        const SourceFiles files({{.tree = tree, .selection = &selection, .contents = &contents}}, looked_at);
+        meanwhile();
+        const layers::KeyRecord key{
+            .key = util::Sha256::of(fmt::to_string(++number)), .kind = "file", .slot = "", .ingredients = "{}"};
+        const FileLayer layer{
+            .placement = placement, .files = files, .below = nothing, .time = 1'000'000'000, .key = key};
+        return packed_as ? write_as_blob(layer, *packed_as, 2, lease, work) : write_as_tree(layer, lease, work);
+    }
+
+    DiffId diff_id(const layers::LayerId& id) {
+        Layer layer(util::Sha256::of(id.text()));
+        layer.id = id;
+        return forms.ensure_diff_id(layer, work);
+    }
+    layers::NameIndex names(const layers::LayerId& id) const { return layers::NameIndex::parse(lease.read_names(id)); }
+    std::string tree_of(const layers::LayerId& id) {
+        Layer layer(util::Sha256::of(id.text()));
+        layer.id = id;
+        return lease.tree_path(forms.ensure_tree(layer, work));
+    }
+};
+
+const layers::Codec kPlain{.kind = layers::Codec::Kind::none};
+
+// Any names, sizes around what is read at once, links of both kinds.
+void fill(const Copy& copy, std::mt19937& random) {
+    const auto below = [&random](unsigned bound) {
+        return std::uniform_int_distribution<unsigned>(0, bound - 1)(random);
+    };
+    Strings files;
+    for (unsigned i = 0; i < 60; ++i) {
+        const std::string name = fmt::format("d{}/e{}/f{}", below(4), below(3), i);
+        switch (below(8)) {
+            case 0:
+                copy.write(name + "x/y", "");
+                copy.link(name, "elsewhere");
+                break;
+            case 1:
+                if (files.empty()) break;
+                copy.write(name + "x/y", "");
+                copy.hard_link(name, files[below(static_cast<unsigned>(files.size()))]);
+                break;
+            case 2:
+                copy.write(name, std::string(below(3) * 300'000, 'a'));
+                files.push_back(name);
+                break;
+            default:
+                copy.write(name, std::string(below(5000), 'b'), below(2) == 0 ? 0644 : 0755);
+                files.push_back(name);
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Copy, "a copy is the same layer as a tree and as a blob of any compression") {
+    const unsigned seed = GENERATE(range(0U, 12U));
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    fill(*this, random);
+    // Several sources in one directory: the last of two files with one name is there.
+    if (seed % 2 == 1) sources = {"d0/e*/*", "d1/e*/*", "d*/e0"};
+    const layers::LayerId tree = make(std::nullopt);
+    for (const auto kind : {layers::Codec::Kind::none, layers::Codec::Kind::gzip, layers::Codec::Kind::zstd}) {
+        const layers::LayerId blob = make(layers::Codec{.kind = kind});
+        CHECK_FALSE(lease.has_tree(blob));
+        CHECK(names(blob) == names(tree));
+        CHECK(lease.facts(blob).diff_id == diff_id(tree));
+    }
+}
+
+TEST_CASE_METHOD(Copy, "a layer that was packed gets the tree that it would have had") {
+    write("a/b", "text", 0755);
+    link("a/l", "b");
+    hard_link("a/c", "a/b");
+    const layers::LayerId packed = make(layers::Codec{});
+    const std::string tree = tree_of(packed);
+    CHECK(util::read_file(tree + "/to/a/c", 100) == "text");
+    CHECK(names(packed) == names(make(std::nullopt)));
+    CHECK(lease.has_tree(packed));
+}
+
+TEST_CASE_METHOD(Copy, "names of one file are one inode, but not with what has taken the place of the first") {
+    write("x/f", "aaaa");
+    write("y/f", "bbbb");
+    write("z/empty", "");
+    hard_link("z/g", "x/f");
+    sources = {"x/f", "y/f", "z/g"};
+    const auto form = GENERATE(std::optional<layers::Codec>(), std::optional(kPlain));
+    const std::string tree = tree_of(make(form));
+    CHECK(util::read_file(tree + "/to/f", 100) == "bbbb");
+    CHECK(util::read_file(tree + "/to/g", 100) == "aaaa");
+}
+
+TEST_CASE_METHOD(Copy, "the users of a copied etc/passwd are known in both forms, also if it has another name") {
+    write("etc/passwd", "me:x:1:1::/:/bin/sh\n");
+    hard_link("etc/group", "etc/passwd");
+    destination = "/";
+    const auto form = GENERATE(std::optional<layers::Codec>(), std::optional(kPlain));
+    const layers::NameIndex made = names(make(form));
+    CHECK(made.passwd() == "me:x:1:1::/:/bin/sh\n");
+    CHECK(made.group() == made.passwd());
+}
+
+TEST_CASE_METHOD(Copy, "a file that changes before it is packed is an error, also if it was empty") {
+    const std::string name = GENERATE("full", "empty");
+    write("full", "text");
+    write("empty", "");
+    CHECK_THROWS_WITH(make(kPlain, [&] { write(name, "changed"); }), Catch::Contains(name));
+    CHECK_FALSE(store->begin_lease().find_layer(util::Sha256::of("1")));
+}
