@@ -92,7 +92,7 @@ private:
             return record->id;
         }
         const PackedImage packed =
-            pack_image(load_image(*record), forms_, {.codec = request_.codec}, services_.threads, work_);
+            pack_image(load_image(*record, services_), forms_, {.codec = request_.codec}, services_.threads, work_);
         write(packed);
         return packed.descriptor.digest;
     }
@@ -211,7 +211,7 @@ private:
                    .fs = fs_,
                    .time = image.config.created ? image.config.created->seconds : 0};
         const std::vector<Reference> names = {Reference::parse(request_.to.name)};
-        keep_image(kept, names, lease_);
+        keep_image(kept, names, services_.store, lease_);
         services_.store.settle();
         return kept.id;
     }
@@ -238,8 +238,7 @@ private:
             out.descriptor = oci::describe(oci::media_type::kManifest, out.manifest_text);
             out.descriptor.platform = found.image.config.platform;
         }
-        out.open_layer = [this](std::size_t i, const std::stop_token& stop) {
-            const Work part{.stop = stop, .progress = work_.progress, .step = work_.step, .info = work_.info};
+        out.open_layer = [this](std::size_t i, const Work& part) {
             Layer& layer = *fs_.layers[i];
             const layers::BlobForm form =
                 layer.remote ? forms_.fetch(*layer.remote, part) : compressed_form(*layer.diff_id);
@@ -266,12 +265,12 @@ private:
                 return push(packed);
             case Kind::oci_layout: {
                 registry::OciLayoutWriter layout(to.path);
-                return send_image(packed, lease_, layout, names, work_);
+                return send_image(packed, layout, names, work_);
             }
             case Kind::oci_archive:
-                return write_archive(to.path, registry::OciArchiveWriter::Docker::no, packed, names, lease_, work_);
+                return write_archive(to.path, registry::OciArchiveWriter::Docker::no, packed, names, work_);
             case Kind::docker_archive:
-                return write_archive(to.path, registry::OciArchiveWriter::Docker::yes, packed, names, lease_, work_);
+                return write_archive(to.path, registry::OciArchiveWriter::Docker::yes, packed, names, work_);
             case Kind::store:
                 break;
         }
@@ -288,7 +287,7 @@ private:
         const Output output{.kind = Output::Kind::registry, .destination = {}};
         const std::vector<Reference> names = {Reference::parse(request_.to.name)};
         write_output(
-            output, packed, names, lease_, services_,
+            output, packed, names, services_,
             [this](const std::string& domain) {
                 std::vector<std::string> out;
                 if (request_.from.kind != Kind::registry) return out;

@@ -62,7 +62,7 @@ private:
         }
         as_step(step_name(output), [&](const Work& work) {
             write_output(
-                output, packed, names_of(output), lease_, services_,
+                output, packed, names_of(output), services_,
                 [this](const std::string& domain) { return images_.repositories(domain); }, work);
         });
     }
@@ -99,7 +99,7 @@ private:
                                          [](const Output& output) { return output.kind != Output::Kind::image; });
         // An image of the store is whole: it can be run and pushed when its base's registry is gone.
         if (!is_sent) forms_.ensure_stored(image.fs, {.stop = stop_, .progress = services_.progress});
-        keep_image(image, names_in_store(), lease_);
+        keep_image(image, names_in_store(), services_.store, lease_);
     }
 
     static void add_names(const std::vector<Reference>& more, std::vector<Reference>& names) {

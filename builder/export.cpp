@@ -27,9 +27,9 @@ std::vector<std::string> texts_of(std::span<const Reference> names) {
 }
 
 void send_to_stream(util::Sink& sink, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
-                    std::span<const std::string> names, layers::Lease& lease, const Work& work) {
+                    std::span<const std::string> names, const Work& work) {
     registry::OciArchiveWriter archive(sink, docker);
-    send_image(image, lease, archive, names, work);
+    send_image(image, archive, names, work);
     archive.finish();
 }
 
@@ -52,8 +52,7 @@ std::vector<Target> targets_of(std::span<const Reference> names) {
 }
 
 // Blobs go once to each repository; the second one on a registry mounts those of the first.
-void push(const PackedImage& image, const Output& output, std::span<const Reference> names, layers::Lease& lease,
-          const Services& services, const std::function<std::vector<std::string>(const std::string&)>& mount_from,
+void push(const PackedImage& image, const Output& output, std::span<const Reference> names, const Services& services, const std::function<std::vector<std::string>(const std::string&)>& mount_from,
           const Work& work) {
     // What other builders do as well; more gains nothing and annoys registries.
     constexpr unsigned kBlobsAtOnce = 4;
@@ -71,13 +70,19 @@ void push(const PackedImage& image, const Output& output, std::span<const Refere
             std::erase(sources, target.name.path());
             registry::Repository repository(services.registry, target.name, std::move(sources));
             const std::vector<std::string> tags = output.by_digest ? std::vector<std::string>{} : target.tags;
-            send_image(image, lease, repository, tags, work, kBlobsAtOnce);
+            send_image(image, repository, tags, work, kBlobsAtOnce);
             pushed.emplace(domain, target.name.path());
             for (const Reference& name : names) {
                 if (name.repository() == target.name.repository()) memory.forget(name.text());
             }
         });
     }
+}
+
+// In no form here, though it can be fetched.
+bool is_left_behind(const Layer& layer, layers::Lease& lease) {
+    if (!layer.remote || layer.remote->repository.empty() || layer.id) return false;
+    return !lease.find_layer(*layer.diff_id) && !lease.find_form(*layer.diff_id, "");
 }
 
 // "linux_arm_v7", as buildx names it.
@@ -90,37 +95,35 @@ std::string folder_of(const Platform& platform) {
 }  // namespace
 
 void write_archive(const std::string& path, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
-                   std::span<const std::string> names, layers::Lease& lease, const Work& work) {
+                   std::span<const std::string> names, const Work& work) {
     if (path == "-") {
         util::FdSink sink(STDOUT_FILENO, "standard output");
-        send_to_stream(sink, docker, image, names, lease, work);
+        send_to_stream(sink, docker, image, names, work);
         return;
     }
     util::AtomicFile file(path);
     util::FdSink sink(file.fd(), path);
-    send_to_stream(sink, docker, image, names, lease, work);
+    send_to_stream(sink, docker, image, names, work);
     file.commit();
 }
 
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
-                  layers::Lease& lease, const Services& services,
+                  const Services& services,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     switch (output.kind) {
         case Output::Kind::oci_archive:
-            write_archive(output.destination, registry::OciArchiveWriter::Docker::no, image, texts_of(names), lease,
-                          work);
+            write_archive(output.destination, registry::OciArchiveWriter::Docker::no, image, texts_of(names), work);
             return;
         case Output::Kind::docker_archive:
-            write_archive(output.destination, registry::OciArchiveWriter::Docker::yes, image, texts_of(names), lease,
-                          work);
+            write_archive(output.destination, registry::OciArchiveWriter::Docker::yes, image, texts_of(names), work);
             return;
         case Output::Kind::oci_layout: {
             registry::OciLayoutWriter layout(output.destination);
-            send_image(image, lease, layout, texts_of(names), work);
+            send_image(image, layout, texts_of(names), work);
             return;
         }
         case Output::Kind::registry:
-            push(image, output, names, lease, services, mount_from, work);
+            push(image, output, names, services, mount_from, work);
             return;
         case Output::Kind::image:
         case Output::Kind::cacheonly:
@@ -151,7 +154,7 @@ void write_files(const Output& output, const Image& image, LayerForms& forms, co
     file.commit();
 }
 
-void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease) {
+void keep_image(const Image& image, std::span<const Reference> names, layers::Store& store, layers::Lease& lease) {
     layers::ImageRecord record;
     record.id = image.id;
     record.config = image.config_text;
@@ -160,13 +163,19 @@ void keep_image(const Image& image, std::span<const Reference> names, layers::Le
     for (const LayerPtr& layer : image.fs.layers) {
         const std::lock_guard lock(layer->mutex);
         if (layer->id) record.size += lease.facts(*layer->id).tar_size;
+        if (is_left_behind(*layer, lease)) {
+            store.remember_remote(*layer->diff_id, {.repository = layer->remote->repository,
+                                                    .blob = {.digest = layer->remote->blob.digest,
+                                                             .size = layer->remote->blob.size},
+                                                    .media_type = layer->remote->blob.media_type});
+        }
     }
     std::vector<std::string> texts;
     for (const Reference& name : names) texts.push_back(name.text());
     lease.put_image(record, texts);
 }
 
-Image load_image(const layers::ImageRecord& record) {
+Image load_image(const layers::ImageRecord& record, const Services& services) {
     Image out{.id = record.id,
               .config = oci::parse_image_config(record.config),
               .config_text = record.config,
@@ -175,6 +184,11 @@ Image load_image(const layers::ImageRecord& record) {
     for (const DiffId& diff_id : record.diff_ids) {
         auto layer = std::make_shared<Layer>(diff_id.digest());
         layer->diff_id = diff_id;
+        if (const auto remote = services.store.find_remote(diff_id)) {
+            const Reference repository = Reference::parse(remote->repository);
+            layer->remote =
+                remote_layer(*remote, std::make_shared<registry::Repository>(services.registry, repository));
+        }
         out.fs.layers.push_back(std::move(layer));
     }
     out.fs.base_layers = out.fs.layers.size();

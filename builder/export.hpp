@@ -14,19 +14,20 @@ namespace imgbuild::builder {
 /// `mount_from(domain)` names repositories of that registry whose blobs the image may share. What was remembered of a
 /// pushed name is forgotten.
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
-                  layers::Lease& lease, const Services& services,
+                  const Services& services,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work);
 
 /// Writes one output that takes the image's files (is_files()).
 void write_files(const Output& output, const Image& image, LayerForms& forms, const Work& work);
 /// Writes an archive; nobody sees it before it is whole. `path` "-" is standard output.
 void write_archive(const std::string& path, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
-                   std::span<const std::string> names, layers::Lease& lease, const Work& work);
+                   std::span<const std::string> names, const Work& work);
 
-/// Makes the image known to the store, under its id and `names`.
-void keep_image(const Image& image, std::span<const Reference> names, layers::Lease& lease);
+/// Makes the image known to the store, under its id and `names`. Of layers that were left at their registry it is
+/// remembered where they are.
+void keep_image(const Image& image, std::span<const Reference> names, layers::Store& store, layers::Lease& lease);
 
 /// An image of the store, as a build has it; for pushing and exporting later.
-Image load_image(const layers::ImageRecord& record);
+Image load_image(const layers::ImageRecord& record, const Services& services);
 
 }  // namespace imgbuild::builder

@@ -24,7 +24,18 @@ struct RemoteLayer {
     std::shared_ptr<oci::BlobSource> source;
     /// For progress and errors: the image's name.
     std::string image;
+    /// Of a registry's layer: domain and path, for fetching it later. Empty for others.
+    std::string repository = {};
 };
+
+/// A layer that the store knows only by where it is.
+inline RemoteLayer remote_layer(const layers::RemoteForm& remote, std::shared_ptr<oci::BlobSource> source) {
+    RemoteLayer out{.blob = {}, .source = std::move(source), .image = remote.repository, .repository = remote.repository};
+    out.blob.media_type = remote.media_type;
+    out.blob.digest = remote.blob.digest;
+    out.blob.size = remote.blob.size;
+    return out;
+}
 
 /// One layer. Shared by all file systems that it is part of; LayerForms changes its forms under `mutex`.
 struct Layer {

@@ -72,9 +72,14 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
     out.blobs.resize(image.fs.layers.size());
     // Layers one after the other where we compress, since that uses all cores by itself; fetching overlaps.
     in_parallel(image.fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
-        out.blobs[i] =
-            forms.ensure_blob(*image.fs.layers[i], packing.codec, part_of(work, std::move(stop)), packing.recompress);
+        Layer& layer = *image.fs.layers[i];
+        const auto remote = packing.recompress == Recompress::no ? forms.find_remote_blob(layer) : std::nullopt;
+        out.blobs[i] = remote ? *remote
+                              : forms.ensure_blob(layer, packing.codec, part_of(work, std::move(stop)), packing.recompress);
     });
+    out.open_layer = [layers = image.fs.layers, &forms, packing](std::size_t i, const Work& sending) {
+        return forms.lease().open_blob(forms.ensure_blob(*layers[i], packing.codec, sending, packing.recompress).blob);
+    };
     out.manifest.media_type = std::string(oci::media_type::kManifest);
     out.manifest.config = oci::describe(oci::media_type::kConfig, out.config_text);
     for (const layers::BlobForm& form : out.blobs) {
@@ -94,8 +99,7 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
 
 namespace {
 
-void send_blobs(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, const Work& work,
-                unsigned at_once) {
+void send_blobs(const PackedImage& image, oci::BlobSink& sink, const Work& work, unsigned at_once) {
     if (!sink.has(image.manifest.config, work.stop)) {
         sink.put(image.manifest.config, oci::open_text(image.config_text), work.stop);
     }
@@ -104,11 +108,7 @@ void send_blobs(const PackedImage& image, layers::Lease& lease, oci::BlobSink& s
         const std::size_t i = layers[which];
         const oci::Descriptor& blob = image.manifest.layers[i];
         if (sink.has(blob, stop)) return;
-        const auto open = [&]() -> std::unique_ptr<util::Source> {
-            if (image.open_layer) return image.open_layer(i, stop);
-            return lease.open_blob(image.blobs[i].blob);
-        };
-        sink.put(blob, open, stop);
+        sink.put(blob, [&] { return image.open_layer(i, part_of(work, stop)); }, stop);
     });
 }
 
@@ -117,12 +117,12 @@ void send_blobs(const PackedImage& image, layers::Lease& lease, oci::BlobSink& s
 // A registry may say that it has a blob and find it missing when the manifest comes: its collector of garbage ran in
 // between, or another push of the same blob is just writing its link (Debian's docker-registry truncates it first).
 // Then everything is asked for again, and what lacks is sent.
-void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
-                const Work& work, unsigned at_once) {
+void send_image(const PackedImage& image, oci::BlobSink& sink, std::span<const std::string> tags, const Work& work,
+                unsigned at_once) {
     constexpr int kRounds = 4;
     std::chrono::milliseconds pause(250);
     for (int round = 1;; ++round) {
-        send_blobs(image, lease, sink, work, at_once);
+        send_blobs(image, sink, work, at_once);
         try {
             return sink.put_manifest(image.descriptor, image.manifest_text, tags, work.stop);
         } catch (RegistryError& error) {

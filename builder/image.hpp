@@ -43,9 +43,8 @@ struct PackedImage {
     std::string manifest_text;
     std::string config_text;
     std::vector<layers::BlobForm> blobs;
-    /// Opens the content of a layer, by its number, for images whose blobs the store need not have yet. Called from
-    /// several threads. Null: `blobs` are in the store.
-    std::function<std::unique_ptr<util::Source>(std::size_t layer, const std::stop_token& stop)> open_layer = {};
+    /// Opens the content of a layer, by its number; the store need not have it yet. Called from several threads.
+    std::function<std::unique_ptr<util::Source>(std::size_t layer, const Work& work)> open_layer = {};
 };
 
 /// What manifest and blobs follow from, besides the image.
@@ -59,14 +58,16 @@ struct Packing {
     friend bool operator==(const Packing&, const Packing&) = default;
 };
 
-/// Makes the blobs (a base image's as they came, ours by the codec) and the manifest over them.
+/// Makes the blobs (a base image's as they came, ours by the codec) and the manifest over them. A base image's blob that
+/// a registry has and the store has not is not fetched before the result's open_layer is asked for it: who takes the
+/// image may have it. `forms` must outlive the result.
 PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
                        const Work& work);
 
 /// Config and layers, then the manifest with `tags`. What the sink has is left out. With `at_once` 1 in order, as
 /// archives need it; else that many blobs beside each other. A registry that takes the blobs and then does not know
 /// them is sent them again, a few times.
-void send_image(const PackedImage& image, layers::Lease& lease, oci::BlobSink& sink, std::span<const std::string> tags,
-                const Work& work, unsigned at_once = 1);
+void send_image(const PackedImage& image, oci::BlobSink& sink, std::span<const std::string> tags, const Work& work,
+                unsigned at_once = 1);
 
 }  // namespace imgbuild::builder

@@ -126,13 +126,14 @@ bool is_whole(const layers::ResolvedName& known, const Platform& platform, const
 }  // namespace
 
 void Images::take(Resolved& slot, const oci::ResolvedImage& image, std::shared_ptr<oci::BlobSource> source,
-                  const std::string& shown_name) {
+                  const std::string& shown_name, const std::string& repository) {
     slot.image.config = image.config;
     slot.fs.base_time = base_time(image.config);
     slot.fs.base_layers = image.config.diff_ids.size();
     for (std::size_t i = 0; i < image.config.diff_ids.size(); ++i) {
         LayerPtr layer = layer_of(image.config.diff_ids[i]);
-        layer->remote = RemoteLayer{.blob = image.manifest.layers.at(i), .source = source, .image = shown_name};
+        layer->remote = RemoteLayer{
+            .blob = image.manifest.layers.at(i), .source = source, .image = shown_name, .repository = repository};
         slot.fs.layers.push_back(std::move(layer));
     }
 }
@@ -148,6 +149,11 @@ void Images::resolve_into(Resolved& slot, const std::string& name, const Platfor
     resolve_registry_image(slot, Reference::parse(name), platform);
 }
 
+std::shared_ptr<oci::BlobSource> Images::source_of(const Reference& reference) const {
+    if (options_.pull == Pull::never) return std::make_shared<NoRegistry>(reference.familiar());
+    return std::make_shared<registry::Repository>(client_, reference);
+}
+
 bool Images::take_stored(Resolved& slot, const Reference& reference, const Platform& platform) {
     const auto local = store_.find_image(reference.text());
     if (!local) return false;
@@ -155,7 +161,14 @@ bool Images::take_stored(Resolved& slot, const Reference& reference, const Platf
     if (!satisfies(slot.image.config.platform, platform)) return false;
     slot.fs.base_time = base_time(slot.image.config);
     slot.fs.base_layers = local->diff_ids.size();
-    for (const DiffId& diff_id : local->diff_ids) slot.fs.layers.push_back(layer_of(diff_id));
+    for (const DiffId& diff_id : local->diff_ids) {
+        LayerPtr layer = layer_of(diff_id);
+        if (const auto remote = store_.find_remote(diff_id)) {
+            const Reference repository = Reference::parse(remote->repository);
+            layer->remote = remote_layer(*remote, source_of(repository));
+        }
+        slot.fs.layers.push_back(std::move(layer));
+    }
     return true;
 }
 
@@ -202,13 +215,7 @@ void Images::resolve_registry_image(Resolved& slot, const Reference& reference, 
         known = ask(reference, platform, std::move(known), now);
     }
     const oci::ResolvedImage image = image_of(*known, platform, stop_);
-    std::shared_ptr<oci::BlobSource> source;
-    if (options_.pull == Pull::never) {
-        source = std::make_shared<NoRegistry>(reference.familiar());
-    } else {
-        source = std::make_shared<registry::Repository>(client_, reference);
-    }
-    take(slot, image, std::move(source), reference.familiar());
+    take(slot, image, source_of(reference), reference.familiar(), reference.repository());
     slot.origin = known->index.value_or(known->manifest.descriptor.digest).text();
     if (believed)
         slot.origin += fmt::format(", as its registry said {} ago", age(std::max<std::int64_t>(now - known->time, 0)));

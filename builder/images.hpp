@@ -78,7 +78,8 @@ private:
     void resolve_into(Resolved& slot, const std::string& name, const Platform& platform);
     bool take_stored(Resolved& slot, const Reference& reference, const Platform& platform);
     void take(Resolved& slot, const oci::ResolvedImage& image, std::shared_ptr<oci::BlobSource> source,
-              const std::string& shown_name);
+              const std::string& shown_name, const std::string& repository = {});
+    std::shared_ptr<oci::BlobSource> source_of(const Reference& reference) const;
     void resolve_registry_image(Resolved& slot, const Reference& reference, const Platform& platform);
     bool is_believed(const Reference& reference, const layers::ResolvedName& known, std::int64_t now) const;
     /// Asks the registry, and remembers the answer.

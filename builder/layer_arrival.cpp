@@ -86,6 +86,13 @@ Error layer_lost(const Layer& layer) {
                   .where = {}});
 }
 
+std::optional<layers::BlobForm> LayerForms::find_remote_blob(Layer& layer) {
+    const std::lock_guard lock(layer.mutex);
+    if (!layer.remote || layer.remote->repository.empty() || !layer.diff_id) return std::nullopt;
+    if (lease_.find_form(*layer.diff_id, kPulledForm)) return std::nullopt;
+    return pulled_form(*layer.remote);
+}
+
 layers::BlobForm LayerForms::fetch(const RemoteLayer& remote, const Work& work) {
     const layers::BlobInfo expected = blob_of(remote);
     if (!lease_.find_blob(expected.digest)) {

@@ -50,6 +50,10 @@ public:
     layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work,
                                  Recompress recompress = Recompress::no);
 
+    /// The blob of a layer that a registry has and the store has in no form; nothing if the store has one, or there is
+    /// nobody to fetch it from.
+    std::optional<layers::BlobForm> find_remote_blob(Layer& layer);
+
     /// The very blob that an image's manifest names, verified against its descriptor. Nothing is remembered about which
     /// layer it holds.
     layers::BlobForm fetch(const RemoteLayer& remote, const Work& work);

@@ -38,7 +38,7 @@ Digest pull_image(const Reference& name, const Platform& platform, const Service
                           .fs = remote_layers(found, source, name.familiar()),
                           .time = found.config.created ? found.config.created->seconds : 0};
         forms.ensure_trees(image.fs, {.stop = stop, .progress = services.progress});
-        keep_image(image, std::vector{name}, lease);
+        keep_image(image, std::vector{name}, services.store, lease);
         services.store.settle();
         return image.id;
     });

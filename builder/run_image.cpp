@@ -26,7 +26,7 @@ std::vector<std::string> command_of(const oci::RunConfig& config, const std::vec
 
 sandbox::StepResult run_image(const layers::ImageRecord& record, const std::vector<std::string>& args,
                               const Services& services, sandbox::OutputSink& output, const Work& work) {
-    const Image image = load_image(record);
+    const Image image = load_image(record, services);
     layers::Lease lease = services.store.begin_lease();
     LayerForms forms(lease, services.threads);
     const oci::RunConfig& config = image.config.config;

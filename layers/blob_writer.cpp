@@ -76,8 +76,10 @@ BlobWriter Lease::begin_blob() {
     return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, BlobWriter::State::Hashed::here));
 }
 
-BlobWriter Lease::begin_hashed_blob() {
-    return BlobWriter(std::make_unique<BlobWriter::State>(state_->hold, BlobWriter::State::Hashed::afterwards));
+BlobWriter Lease::begin_hashed_blob(std::uint64_t at_least) {
+    auto state = std::make_unique<BlobWriter::State>(state_->hold, BlobWriter::State::Hashed::afterwards);
+    state->room.reserve(at_least);
+    return BlobWriter(std::move(state));
 }
 
 BlobWriter Lease::begin_proven_blob(const BlobInfo& blob) {

@@ -90,6 +90,12 @@ CREATE TABLE mounts (
     path TEXT PRIMARY KEY,
     disk INTEGER NOT NULL,
     measured INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE remotes (
+    diff_id BLOB PRIMARY KEY,
+    repository TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    media_type TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE costs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     step BLOB NOT NULL UNIQUE,

@@ -118,8 +118,10 @@ public:
     void put_form(const DiffId& diff_id, const BlobForm& form);
     /// With an empty codec id all of them, "pulled" first. Only those whose blob has a row.
     std::vector<BlobForm> forms(const DiffId& diff_id, std::string_view codec_id);
-    /// Those whose blob has no row.
+    /// Those whose blob has no row, and remote ones that no image has.
     void drop_lost_forms();
+    void put_remote(const DiffId& diff_id, const RemoteForm& remote);
+    std::optional<RemoteForm> remote(const DiffId& diff_id);
 
     // Pins. `lease` is the name of its directory.
     void pin_layer(std::string_view lease, const LayerId& id);

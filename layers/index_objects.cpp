@@ -195,6 +195,29 @@ std::vector<BlobForm> Tables::forms(const DiffId& diff_id, std::string_view code
 
 void Tables::drop_lost_forms() {
     db_.prepare("DELETE FROM forms WHERE digest NOT IN (SELECT digest FROM blobs)").run();
+    // The list of an image's diff ids is their bytes one after another; to be found across two of them by accident
+    // would keep a row.
+    db_.prepare("DELETE FROM remotes WHERE NOT EXISTS (SELECT 1 FROM images WHERE instr(diff_ids, remotes.diff_id))")
+        .run();
+}
+
+void Tables::put_remote(const DiffId& diff_id, const RemoteForm& remote) {
+    db_.prepare("INSERT OR REPLACE INTO remotes (diff_id, repository, digest, size, media_type) VALUES (?, ?, ?, ?, ?)")
+        .bind(diff_id.digest())
+        .bind(remote.repository)
+        .bind(remote.blob.digest)
+        .bind(static_cast<std::int64_t>(remote.blob.size))
+        .bind(remote.media_type)
+        .run();
+}
+
+std::optional<RemoteForm> Tables::remote(const DiffId& diff_id) {
+    auto statement = db_.prepare("SELECT repository, digest, size, media_type FROM remotes WHERE diff_id = ?");
+    if (!statement.bind(diff_id.digest()).next()) return std::nullopt;
+    return RemoteForm{
+        .repository = statement.text(0),
+        .blob = {.digest = statement.digest(1), .size = static_cast<std::uint64_t>(statement.integer(2))},
+        .media_type = statement.text(3)};
 }
 
 void Tables::pin_layer(std::string_view lease, const LayerId& id) {

@@ -26,6 +26,7 @@ public:
     Planning(const Inventory& inventory, const PruneRules& rules) : objects_(inventory.objects), rules_(rules) {
         left_ = inventory.total();
         needed_by_.resize(objects_.size());
+        gone_.resize(objects_.size());
         for (const StoredObject& object : objects_) {
             for (const std::size_t need : object.needs) ++needed_by_[need];
         }
@@ -72,21 +73,20 @@ private:
         out_.push_back(image);
     }
 
-    // A layer that goes may set a blob free that was used before it, so once more until nothing goes.
     void remove_unneeded() {
-        for (std::size_t before = others_.size() + 1; before != others_.size();) {
-            before = others_.size();
-            std::vector<std::size_t> stay;
-            for (const std::size_t i : others_) {
-                if (needed_by_[i] > 0 || fits()) {
-                    stay.push_back(i);
-                    continue;
-                }
-                for (const std::size_t need : objects_[i].needs) --needed_by_[need];
-                left_ -= std::min(left_, objects_[i].bytes);
-                out_.push_back(i);
-            }
-            others_ = std::move(stay);
+        for (const std::size_t i : others_) {
+            if (!gone_[i] && needed_by_[i] == 0 && !fits()) remove_with_needs(i);
+        }
+        std::erase_if(others_, [this](std::size_t i) { return gone_[i]; });
+    }
+
+    // What a layer lives by is of no use without it and goes with it, before anything that was used later.
+    void remove_with_needs(std::size_t i) {
+        gone_[i] = true;
+        left_ -= std::min(left_, objects_[i].bytes);
+        out_.push_back(i);
+        for (const std::size_t need : objects_[i].needs) {
+            if (--needed_by_[need] == 0 && may_go(objects_[need]) && !gone_[need]) remove_with_needs(need);
         }
     }
 
@@ -94,6 +94,7 @@ private:
     const PruneRules& rules_;
     std::uint64_t left_ = 0;
     std::vector<std::size_t> needed_by_;
+    std::vector<bool> gone_;
     std::vector<std::size_t> images_;
     std::vector<std::size_t> others_;
     std::vector<std::size_t> out_;

@@ -111,6 +111,14 @@ void Store::tag(const Digest& image, const std::string& name) {
     });
 }
 
+void Store::remember_remote(const DiffId& diff_id, const RemoteForm& remote) {
+    state_->data->index().write([&](Tables& tables) { tables.put_remote(diff_id, remote); });
+}
+
+std::optional<RemoteForm> Store::find_remote(const DiffId& diff_id) {
+    return state_->data->index().read([&](Tables& tables) { return tables.remote(diff_id); });
+}
+
 std::vector<std::optional<StepCost>> Store::find_costs(const std::vector<Digest>& steps) {
     return state_->data->index().read([&](Tables& tables) {
         std::vector<std::optional<StepCost>> out;

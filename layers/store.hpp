@@ -105,6 +105,14 @@ struct BlobForm {
     std::string codec_id;
 };
 
+/// Where a registry has a layer's blob.
+struct RemoteForm {
+    /// Domain and path: "docker.io/library/busybox".
+    std::string repository;
+    BlobInfo blob;
+    std::string media_type;
+};
+
 /// An image: a config (whose digest is its id), its layers, and names that point to it.
 struct ImageRecord {
     Digest id;
@@ -207,8 +215,9 @@ public:
 
     // Blobs.
     BlobWriter begin_blob();
-    /// For bytes that the caller hashes himself: commit() must be told what they are, and only counts them.
-    BlobWriter begin_hashed_blob();
+    /// For bytes that the caller hashes himself: commit() must be told what they are, and only counts them. Room for
+    /// `at_least` bytes is made at once, if the store has a limit, so that what cannot fit is not begun.
+    BlobWriter begin_hashed_blob(std::uint64_t at_least = 0);
     /// For bytes whose source proves them to be `blob` (oci::BlobSource): they are counted and not hashed once more.
     /// To be committed only if it did.
     BlobWriter begin_proven_blob(const BlobInfo& blob);
@@ -265,6 +274,9 @@ public:
     /// Newest first.
     std::vector<ImageRecord> list_images();
     void tag(const Digest& image, const std::string& name);
+    /// For layers of an image that the store has in no other form. Kept as long as an image has the layer.
+    void remember_remote(const DiffId& diff_id, const RemoteForm& remote);
+    std::optional<RemoteForm> find_remote(const DiffId& diff_id);
 
     // Checksums of the user's files. Files that changed within the timestamps' granularity before they were read are
     // not remembered, since a later change could leave no trace.

@@ -74,6 +74,14 @@ void WorkRoom::take() {
     }
 }
 
+void WorkRoom::reserve(std::uint64_t bytes) {
+    if (store_.limit() == 0 || bytes <= taken_) return;
+    const std::uint64_t more = bytes - taken_;
+    require_room(store_, more);
+    store_.add_work(more);
+    taken_ += more;
+}
+
 void require_room(StoreData& store, std::uint64_t bytes) {
     if (store.limit() == 0) return;
     const std::vector<std::string> aside =

@@ -33,6 +33,9 @@ public:
         if (needed_ > taken_ && store_.limit() > 0) take();
     }
 
+    /// The first so many of the bytes to come are claimed now. Throws as need().
+    void reserve(std::uint64_t bytes);
+
 private:
     void take();
 

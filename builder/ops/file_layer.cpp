@@ -176,6 +176,13 @@ public:
 
     const layers::NameIndex& names() const { return names_; }
 
+    /// Bytes of all contents.
+    std::uint64_t content_size() const {
+        std::uint64_t out = 0;
+        for (const Entry& entry : names_.entries()) out += entry.type == EntryType::file ? entry.size : 0;
+        return out;
+    }
+
     void write(layers::TarStream& out) {
         auto next = finals_.begin();
         layers::write_layer_tar(
@@ -242,7 +249,9 @@ layers::LayerId write_as_tree(const FileLayer& layer, layers::Lease& lease, cons
 layers::LayerId write_as_blob(const FileLayer& layer, const layers::Codec& codec, unsigned threads,
                               layers::Lease& lease, const Work& work) {
     BlobLayer files(layer, work);
-    layers::BlobWriter blob = lease.begin_hashed_blob();
+    // How far a compressor gets is seen when it is done.
+    layers::BlobWriter blob =
+        lease.begin_hashed_blob(codec.kind == layers::Codec::Kind::none ? files.content_size() : 0);
     layers::Packer packer(codec, &blob, threads);
     files.write(packer.stream());
     const layers::PackResult packed = packer.finish();

@@ -64,10 +64,10 @@ struct SendFixture : ImageFixture {
         packed.manifest.layers = {oci::describe(oci::media_type::kLayerGzip, layer)};
         packed.manifest_text = packed.manifest.to_json();
         packed.descriptor = oci::describe(oci::media_type::kManifest, packed.manifest_text);
-        packed.open_layer = [this](std::size_t, const std::stop_token&) { return oci::open_text(layer)(); };
+        packed.open_layer = [this](std::size_t, const Work&) { return oci::open_text(layer)(); };
     }
 
-    void send() { send_image(packed, lease, repository, tags, {.stop = {}, .progress = recorder}, 2); }
+    void send() { send_image(packed, repository, tags, {.stop = {}, .progress = recorder}, 2); }
 };
 
 }  // namespace
