@@ -126,7 +126,8 @@ void copy_data(int from, int to, std::uint64_t size, const std::string& path) {
     }
 }
 
-// One call in and one out: asking for shared extents or copying within the kernel takes longer than the bytes.
+// One call in and one out: asking for shared extents or copying within the kernel takes longer than the bytes, and so
+// does asking for the size when one byte more than the file should have is asked for.
 void copy_small(int from, int to, std::size_t size, const std::string& path) {
     std::array<std::byte, kSmallBytes + 1> buffer;
     std::size_t seen = 0;
@@ -134,8 +135,8 @@ void copy_small(int from, int to, std::size_t size, const std::string& path) {
         const ssize_t n = ::pread(from, buffer.data() + seen, size + 1 - seen, static_cast<off_t>(seen));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) throw IoError("read", path, errno);
-        if (n == 0) break;
         seen += static_cast<std::size_t>(n);
+        if (n == 0 || seen == size) break;
     }
     if (seen != size) changed(path);
     util::write_all(to, std::span(buffer).first(size), path);
@@ -160,11 +161,10 @@ void write_content(int fd, util::Source& content, std::uint64_t size, const std:
 }
 
 void copy_content(int from, int to, std::uint64_t size, const std::string& path) {
+    if (size <= kSmallBytes) return copy_small(from, to, static_cast<std::size_t>(size), path);
     struct stat status {};
     util::check(::fstat(from, &status), "look at", path);
     if (std::cmp_not_equal(status.st_size, size)) changed(path);
-    if (size == 0) return;
-    if (size <= kSmallBytes) return copy_small(from, to, static_cast<std::size_t>(size), path);
     if (::ioctl(to, FICLONE, from) == 0) return;
     if (copies_between(from, to, path)) return copy_data(from, to, size, path);
     util::check(static_cast<int>(std::min<off_t>(::lseek(from, 0, SEEK_SET), 0)), "read", path);
