@@ -155,6 +155,17 @@ Stored set_marks(const GivenOwner& owner, const Entry& entry, const SetXattr& se
     return device ? Stored::partly : owner.stored;
 }
 
+// Nobody else may read what does not have its owner yet.
+mode_t created_mode(const FilePlace& at, const Entry& entry) {
+    return at.born_right ? entry.mode & kPermissions : 0600;
+}
+
+util::Fd create(const FilePlace& at, const Entry& entry, mode_t mode) {
+    const int fd =
+        ::openat(at.directory->get(), at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    return util::Fd(util::check(fd, "create", entry.path));
+}
+
 SetXattr xattr_setter(int fd) {
     return [fd](const char* name, const std::string& value) {
         return ::fsetxattr(fd, name, value.data(), value.size(), 0);
@@ -169,11 +180,6 @@ bool TreeInodes::is_born_right(const Entry& entry) const {
     return owned_by_us(entry) && !groups_pass_;
 }
 
-// Nobody else may read what does not have its owner yet.
-mode_t TreeInodes::created_mode(const Entry& entry) const {
-    return is_born_right(entry) ? entry.mode & kPermissions : 0600;
-}
-
 util::Fd TreeInodes::open_directory(const std::string& path, int flags) const {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags) | O_DIRECTORY | O_CLOEXEC;
@@ -183,15 +189,25 @@ util::Fd TreeInodes::open_directory(const std::string& path, int flags) const {
     return util::Fd(util::check(static_cast<int>(fd), "open", path));
 }
 
-TreeInodes::Name TreeInodes::place(const std::string& path) {
+const std::shared_ptr<const util::Fd>& TreeInodes::parent_of(const std::string& path) {
     std::string parent(parent_path(path));
     auto known = parents_.find(parent);
     if (known == parents_.end()) {
         if (parents_.size() >= kMaxParents) parents_.clear();
-        util::Fd fd = open_directory(parent, O_PATH);
+        auto fd = std::make_shared<const util::Fd>(open_directory(parent, O_PATH));
         known = parents_.emplace(std::move(parent), std::move(fd)).first;
     }
-    return {.directory = known->second.get(), .name = std::string(base_name(path))};
+    return known->second;
+}
+
+TreeInodes::Name TreeInodes::place(const std::string& path) {
+    return {.directory = parent_of(path)->get(), .name = std::string(base_name(path))};
+}
+
+FilePlace TreeInodes::place_file(const Entry& entry) {
+    return {.directory = parent_of(entry.path),
+            .name = std::string(base_name(entry.path)),
+            .born_right = is_born_right(entry)};
 }
 
 Stored TreeInodes::make_directory(const Entry& entry) {
@@ -237,8 +253,7 @@ Stored TreeInodes::make_symlink(const Entry& entry) {
 }
 
 Stored TreeInodes::make_node(const Entry& entry) {
-    if (entry.type != EntryType::fifo && entry.type != EntryType::whiteout)
-        return describe_file(create(entry, created_mode(entry)), entry);
+    if (entry.type != EntryType::fifo && entry.type != EntryType::whiteout) return make_file(entry, nullptr);
     const Name at = place(entry.path);
     const bool whiteout = entry.type == EntryType::whiteout;
     const mode_t mode = whiteout ? S_IFCHR : S_IFIFO | 0600;
@@ -253,7 +268,7 @@ Stored TreeInodes::make_node(const Entry& entry) {
 
 // An overlay lets nobody make the device that is a whiteout, since it would be one of its own.
 void TreeInodes::make_whiteout_file(const Entry& entry) {
-    const util::Fd file = create(entry, 0600);
+    const util::Fd file = create(place_file(entry), entry, 0600);
     util::check(::fsetxattr(file.get(), kWhiteoutXattr, "y", 1, 0), "mark as whiteout", entry.path);
     mark_whiteouts_in(std::string(parent_path(entry.path)));
     mark_whiteouts_in("");
@@ -274,29 +289,23 @@ void TreeInodes::make_hardlink(const std::string& file, const std::string& path)
                 path);
 }
 
-util::Fd TreeInodes::create(const Entry& entry, mode_t mode) {
-    const Name at = place(entry.path);
-    const int fd = ::openat(at.directory, at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    return util::Fd(util::check(fd, "create", entry.path));
-}
-
 Stored TreeInodes::make_file(const Entry& entry, util::Source* content) {
-    const util::Fd fd = create(entry, created_mode(entry));
+    const FilePlace at = place_file(entry);
+    const util::Fd fd = create(at, entry, created_mode(at, entry));
     if (content != nullptr) write_content(fd.get(), *content, entry.size, entry.path);
-    return describe_file(fd, entry);
+    return describe_file(fd, entry, at.born_right);
 }
 
-Stored TreeInodes::make_copy(const Entry& entry, int from) {
-    const util::Fd fd = create(entry, created_mode(entry));
+Stored TreeInodes::make_copy(const FilePlace& at, const Entry& entry, int from) const {
+    const util::Fd fd = create(at, entry, created_mode(at, entry));
     copy_content(from, fd.get(), entry.size, entry.path);
-    return describe_file(fd, entry);
+    return describe_file(fd, entry, at.born_right);
 }
 
 // A change of owner clears set-id bits and capabilities, so the owner comes first; attributes after the mode,
 // since an ACL refines it; times at the very end.
-Stored TreeInodes::describe_file(const util::Fd& fd, const Entry& entry) {
+Stored TreeInodes::describe_file(const util::Fd& fd, const Entry& entry, bool born_right) const {
     GivenOwner owner;
-    const bool born_right = is_born_right(entry);
     if (!born_right) owner = set_owner(fd.get(), "", entry);
     const mode_t mode = mode_under(owner, entry);
     if (!born_right || (mode & ~(kPermissions & ~umask_)) != 0) {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,6 +29,15 @@ struct GivenOwner {
     std::uint32_t gid = 0;
 };
 
+/// Where a file is to be made, and how. Its directory stays open.
+struct FilePlace {
+    std::shared_ptr<const util::Fd> directory;
+    std::string name;
+    /// It will have the entry's owner without being given it.
+    bool born_right;
+};
+
+/// For one thread, except make_copy().
 class TreeInodes {
 public:
     explicit TreeInodes(const util::RootedDir& tree);
@@ -46,7 +56,9 @@ public:
     void make_hardlink(const std::string& file, const std::string& path);
     /// `content` must yield exactly `entry.size` bytes; null if the file is empty.
     Stored make_file(const Entry& entry, util::Source* content);
-    Stored make_copy(const Entry& entry, int fd);
+    FilePlace place_file(const Entry& entry);
+    /// Any thread may call it, beside all other calls but those for the same name and its directory's description.
+    Stored make_copy(const FilePlace& at, const Entry& entry, int fd) const;
     /// For a file or link that exists: another owner, mode and time. Attributes are set, none is removed.
     Stored describe_again(const Entry& entry);
 
@@ -61,12 +73,11 @@ private:
         std::string name;
     };
     Name place(const std::string& path);
+    const std::shared_ptr<const util::Fd>& parent_of(const std::string& path);
     util::Fd open_directory(const std::string& path, int flags) const;
     /// Whether a new inode has the entry's owner without being given it.
     bool is_born_right(const Entry& entry) const;
-    mode_t created_mode(const Entry& entry) const;
-    util::Fd create(const Entry& entry, mode_t mode);
-    Stored describe_file(const util::Fd& fd, const Entry& entry);
+    Stored describe_file(const util::Fd& fd, const Entry& entry, bool born_right) const;
     Stored describe_at(const Name& at, const Entry& entry);
     Stored describe_owned(const Name& at, const Entry& entry, const GivenOwner& owner);
     void make_whiteout_file(const Entry& entry);
@@ -74,9 +85,9 @@ private:
 
     util::RootedDir tree_;
     /// Directories in which something was made; entries of an archive need not be sorted.
-    std::unordered_map<std::string, util::Fd> parents_;
+    std::unordered_map<std::string, std::shared_ptr<const util::Fd>> parents_;
     /// Bits that a new file does not get by its creation.
-    mode_t umask_;
+    const mode_t umask_;
     /// A directory with the set-group-id bit gives its group to what is made in it.
     bool groups_pass_ = false;
 };

@@ -3,6 +3,7 @@
 #include <imgbuild/error.hpp>
 
 #include "layers/failure.hpp"
+#include "layers/task_batches.hpp"
 #include "layers/tree_inodes.hpp"
 #include "util/assert.hpp"
 #include "util/text.hpp"
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -19,11 +21,15 @@ namespace imgbuild::layers {
 namespace {
 
 constexpr int kMaxLinks = 40;
+// What copying takes as long as all else about a small file.
+constexpr std::uint64_t kBytesLikeAFile = 64U << 10;
 
 struct Record {
     Entry entry;
     /// Names of one file share it; 0 for a file with one name.
     std::size_t inode = 0;
+    /// In which its file is made.
+    TaskBatches::Number batch = 0;
 };
 using Records = std::map<std::string, Record, PathLess>;
 
@@ -32,7 +38,7 @@ using Records = std::map<std::string, Record, PathLess>;
 class TreeWriter::State {
 public:
     State(const util::RootedDir& tree, TreeOptions options)
-        : tree_(tree.duplicate()), inodes_(tree), options_(options) {
+        : tree_(tree.duplicate()), inodes_(tree), options_(options), batches_(options.threads) {
         Entry root = implicit_directory("");
         inodes_.describe_directory(root);
         records_[""] = Record{.entry = std::move(root)};
@@ -69,7 +75,42 @@ public:
 
     void add_copy(Entry entry, int fd) {
         IMGBUILD_ASSERT(entry.type == EntryType::file);
-        add_new(std::move(entry), [&](const Entry& file) { return inodes_.make_copy(file, fd); });
+        add_new(std::move(entry),
+                [&](const Entry& file) { return inodes_.make_copy(inodes_.place_file(file), file, fd); });
+    }
+
+    // The name is taken at once and the file made some time. Until then nobody touches the record but to read it.
+    void add_copy(Entry entry, CopySource source) {
+        IMGBUILD_ASSERT(entry.type == EntryType::file);
+        make_way(entry);
+        FilePlace place = inodes_.place_file(entry);
+        Record& record = note(std::move(entry), 0);
+        const std::uint64_t weight = 1 + record.entry.size / kBytesLikeAFile;
+        auto copy = [this, &record, place = std::move(place), source = std::move(source)] {
+            const util::Fd fd = source.open();
+            if (inodes_.make_copy(place, record.entry, fd.get()) == Stored::partly) {
+                const std::lock_guard lock(partly_mutex_);
+                partly_.push_back(&record.entry);
+            }
+            if (source.check) source.check(fd.get());
+        };
+        record.batch = batches_.add(parent_path(record.entry.path), weight, std::move(copy));
+    }
+
+    void wait() {
+        batches_.wait_for_all();
+        take_results();
+    }
+
+    // What is wrong with an entry is told after what went wrong with those before it.
+    template <class Body>
+    void in_turn(Body body) {
+        try {
+            body();
+        } catch (...) {
+            batches_.wait_for_all();
+            throw;
+        }
     }
 
     void mark_opaque(std::string_view directory) {
@@ -111,6 +152,7 @@ public:
     }
 
     NameIndex finish() {
+        wait();
         drop_needless_whiteouts();
         choose_files();
         auto passwd = user_file("etc/passwd");
@@ -144,9 +186,21 @@ private:
                 .implicit = true};
     }
 
-    void note(Entry entry, std::size_t inode) {
+    Record& note(Entry entry, std::size_t inode) {
         std::string path = entry.path;
-        records_.insert_or_assign(std::move(path), Record{.entry = std::move(entry), .inode = inode});
+        return records_.insert_or_assign(std::move(path), Record{.entry = std::move(entry), .inode = inode})
+            .first->second;
+    }
+
+    void wait_for(TaskBatches::Number batch) {
+        batches_.wait_for(batch);
+        take_results();
+    }
+
+    void take_results() {
+        const std::lock_guard lock(partly_mutex_);
+        for (Entry* entry : partly_) entry->overridden = true;
+        partly_.clear();
     }
 
     /// The record of a directory, made implicit with all its parents if there is none.
@@ -170,9 +224,7 @@ private:
     Record& replace_by_directory(Entry directory) {
         if (records_.contains(directory.path)) forget(directory.path);
         directory.overridden = inodes_.make_directory(directory) == Stored::partly;
-        const std::string path = directory.path;
-        note(std::move(directory), 0);
-        return records_.find(path)->second;
+        return note(std::move(directory), 0);
     }
 
     // Links on the way followed, parents made, and what was at the path removed.
@@ -201,10 +253,14 @@ private:
 
     void forget(const std::string& path) {
         const auto first = records_.find(path);
+        TaskBatches::Number batch = first->second.batch;
+        auto last = std::next(first);
+        for (; last != records_.end() && is_inside(last->first, path); ++last) {
+            batch = std::max(batch, last->second.batch);
+        }
+        wait_for(batch);
         // External hard links have no inode; remove() takes absence for done.
         inodes_.remove(path);
-        auto last = std::next(first);
-        while (last != records_.end() && is_inside(last->first, path)) ++last;
         records_.erase(first, last);
         parent_known_ = false;
     }
@@ -218,6 +274,8 @@ private:
         } else if (found->second.entry.type == EntryType::directory) {
             Entry& old = found->second.entry;
             const bool mark = entry.opaque && !old.opaque;
+            // What is made in it gets its group from it.
+            wait();
             entry.opaque = entry.opaque || old.opaque;
             entry.overridden = inodes_.describe_directory(entry) == Stored::partly;
             if (mark) inodes_.set_opaque(entry);
@@ -256,9 +314,13 @@ private:
     }
 
     void link_to(Record& file, Entry asked) {
+        wait_for(file.batch);
         Entry link = file.entry;
         const std::string target = std::exchange(link.path, std::move(asked.path));
-        if (link.external) return note(std::move(link), 0);  // to the same file below
+        if (link.external) {  // to the same file below
+            note(std::move(link), 0);
+            return;
+        }
         if (file.inode == 0) file.inode = ++inode_count_;
         inodes_.make_hardlink(target, link.path);
         if (options_.links_describe) described_.insert_or_assign(file.inode, std::move(asked));
@@ -329,6 +391,11 @@ private:
     std::string last_parent_;
     std::string last_resolved_;
     bool parent_known_ = false;
+    std::mutex partly_mutex_;
+    /// Copies that are, and whose entries do not say so yet.
+    std::vector<Entry*> partly_;
+    /// The last member: its tasks use the others.
+    TaskBatches batches_;
 };
 
 TreeWriter::TreeWriter(const util::RootedDir& tree, TreeOptions options)
@@ -337,19 +404,27 @@ TreeWriter::TreeWriter(const util::RootedDir& tree, TreeOptions options)
 TreeWriter::~TreeWriter() = default;
 
 void TreeWriter::add(Entry entry) {
-    state_->add(std::move(entry));
+    state_->in_turn([&] { state_->add(std::move(entry)); });
 }
 
 void TreeWriter::add_file(Entry entry, util::Source& content) {
-    state_->add_file(std::move(entry), content);
+    state_->in_turn([&] { state_->add_file(std::move(entry), content); });
 }
 
 void TreeWriter::add_copy(Entry entry, int fd) {
-    state_->add_copy(std::move(entry), fd);
+    state_->in_turn([&] { state_->add_copy(std::move(entry), fd); });
+}
+
+void TreeWriter::add_copy(Entry entry, CopySource source) {
+    state_->in_turn([&] { state_->add_copy(std::move(entry), std::move(source)); });
+}
+
+void TreeWriter::wait() {
+    state_->wait();
 }
 
 void TreeWriter::mark_opaque(std::string_view directory) {
-    state_->mark_opaque(directory);
+    state_->in_turn([&] { state_->mark_opaque(directory); });
 }
 
 const Entry* TreeWriter::find(std::string_view path) const {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@
 #include "layers/entry.hpp"
 #include "layers/name_index.hpp"
 #include "util/bytes.hpp"
+#include "util/fd.hpp"
 #include "util/rooted_dir.hpp"
 
 namespace imgbuild::layers {
@@ -32,9 +34,19 @@ struct TreeOptions {
     /// A hard link gives its file its own owner, mode and time, as containerd and docker have it for the archives of
     /// ADD: the last name of a file says what it is like. By default it is the first.
     bool links_describe = false;
+    /// How many make the copies of add_copy(Entry, CopySource), the caller's among them. Nothing else depends on it.
+    unsigned threads = 1;
 };
 
-/// Single-threaded. After an exception the tree is unfinished and to be thrown away.
+/// A file to be copied when its turn comes, which may be in another thread and after add_copy() has returned.
+struct CopySource {
+    /// A regular file. May throw.
+    std::function<util::Fd()> open;
+    /// Throws if the file that has been copied is not what it should be. May be empty.
+    std::function<void(int fd)> check = {};
+};
+
+/// For one thread. After an exception the tree is unfinished and to be thrown away.
 class TreeWriter {
 public:
     /// Holds a duplicate of `tree`.
@@ -56,10 +68,17 @@ public:
     /// A regular file with the contents of the regular file `fd` (from its start, `entry.size` bytes), shared with it
     /// where the file system can (reflink), otherwise copied within the kernel.
     void add_copy(Entry entry, int fd);
+    /// The same, later and beside others. What goes wrong is thrown by a later call that has to wait, by finish() at
+    /// the latest: of several failures always the one of the earliest entry. Whoever destroys the writer before
+    /// finish() waits for the copies that have begun, and only for these.
+    void add_copy(Entry entry, CopySource source);
+    /// Waits for all copies.
+    void wait();
     /// The directory (made implicit if it is not there) hides what lower layers have in it.
     void mark_opaque(std::string_view directory);
 
-    /// The entry at `path` so far; null if there is none. Nothing on the way is followed (see resolve_parents).
+    /// The entry at `path` so far; null if there is none. Nothing on the way is followed (see resolve_parents). Of a
+    /// copy it is not known yet whether it is `overridden`.
     const Entry* find(std::string_view path) const;
     /// `path` with the links of this layer on the way to its last component followed.
     /// Throws CorruptData for more than 40 links.

@@ -87,6 +87,7 @@ public:
                 write_one(with_time(placed), placed);
                 continue;
             }
+            writer_.wait();  // what went wrong before has nothing to do with the archive
             in_context(fmt::format("unpacking {}", util::quote(archive->file.entry.path)),
                        [&] { unpack(*archive, placed.entry.path); });
         }
@@ -122,10 +123,23 @@ private:
             util::MemorySource source(text->text);
             writer_.add_file(std::move(entry), source);
         } else if (const auto* source = std::get_if<FromSource>(&placed.content)) {
-            layer_.files.read(source->action, source->file, [&](int fd) { writer_.add_copy(std::move(entry), fd); });
+            add_copy(std::move(entry), *source);
         } else {
             writer_.add(std::move(entry));
         }
+    }
+
+    // In another thread, as it comes. The placement and its files outlive the writer, which this object does not.
+    void add_copy(Entry entry, const FromSource& source) {
+        const SourceFiles& files = layer_.files;
+        const std::stop_token& stop = work_.stop;
+        writer_.add_copy(std::move(entry),
+                         {.open =
+                              [&files, &source, &stop] {
+                                  if (stop.stop_requested()) throw Cancelled();
+                                  return files.open(source.action, source.file);
+                              },
+                          .check = [&files, &source](int fd) { files.check(source.action, source.file, fd); }});
     }
 
     void unpack(const FromArchive& archive, const std::string& directory) {
@@ -238,10 +252,10 @@ private:
 
 }  // namespace
 
-layers::LayerId write_as_tree(const FileLayer& layer, layers::Lease& lease, const Work& work) {
+layers::LayerId write_as_tree(const FileLayer& layer, unsigned threads, layers::Lease& lease, const Work& work) {
     layers::UnfinishedLayer unfinished = lease.begin_layer();
     layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()),
-                              {.implicit_mtime = layer.time, .links_describe = true});
+                              {.implicit_mtime = layer.time, .links_describe = true, .threads = threads});
     TreeLayer(layer, writer, work).write();
     return lease.publish(std::move(unfinished), writer.finish().serialize(), {}, layer.key, layer.on_conflict);
 }

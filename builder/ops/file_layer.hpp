@@ -25,7 +25,7 @@ struct FileLayer {
 };
 
 /// Both forms are the same layer. Throws Error ("source.changed"), IoError, CorruptData for bad archives, Cancelled.
-layers::LayerId write_as_tree(const FileLayer& layer, layers::Lease& lease, const Work& work);
+layers::LayerId write_as_tree(const FileLayer& layer, unsigned threads, layers::Lease& lease, const Work& work);
 /// The contents go from their source into the blob in one pass; no tree is made. Precondition: the placement has no
 /// archives (has_archives()).
 layers::LayerId write_as_blob(const FileLayer& layer, const layers::Codec& codec, unsigned threads,

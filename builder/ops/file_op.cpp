@@ -131,7 +131,7 @@ private:
                               .key = key,
                               .on_conflict = on_conflict(context_.cache)};
         layers::Lease& lease = context_.forms.lease();
-        if (!context_.packed_as || has_archives(placement)) return write_as_tree(layer, lease, work_);
+        if (!context_.packed_as || has_archives(placement)) return write_as_tree(layer, context_.threads, lease, work_);
         return write_as_blob(layer, *context_.packed_as, context_.threads, lease, work_);
     }
 

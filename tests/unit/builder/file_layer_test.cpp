@@ -52,7 +52,7 @@ struct Copy : test::Directory {
             .key = util::Sha256::of(fmt::to_string(++number)), .kind = "file", .slot = "", .ingredients = "{}"};
         const FileLayer layer{
             .placement = placement, .files = files, .below = nothing, .time = 1'000'000'000, .key = key};
-        return packed_as ? write_as_blob(layer, *packed_as, 2, lease, work) : write_as_tree(layer, lease, work);
+        return packed_as ? write_as_blob(layer, *packed_as, 2, lease, work) : write_as_tree(layer, 2, lease, work);
     }
 
     DiffId diff_id(const layers::LayerId& id) {
