@@ -3,6 +3,7 @@
 #include <imgbuild/error.hpp>
 
 #include "builder/parallel.hpp"
+#include "layers/block_table.hpp"
 #include "layers/decompress.hpp"
 #include "layers/pack.hpp"
 #include "layers/patch.hpp"
@@ -86,7 +87,8 @@ void LayerForms::write_tar(Layer& layer, layers::TarStream& out, const Work& wor
 
 layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, const Work& work) {
     layers::BlobWriter writer = lease_.begin_hashed_blob();
-    layers::Packer packer(codec, &writer, threads_);
+    layers::BlockTable blocks(lease_, codec);
+    layers::Packer packer(codec, &writer, threads_, &blocks);
     write_tar(layer, packer.stream(), work);
     const layers::PackResult result = packer.finish();
     if (layer.diff_id && *layer.diff_id != result.diff_id) {
@@ -95,6 +97,7 @@ layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, cons
     }
     const layers::BlobInfo blob =
         writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
+    blocks.record(blob);
     layer.diff_id = result.diff_id;
     lease_.set_diff_id(*layer.id, result.diff_id, result.tar_size);
     layers::BlobForm form{.blob = blob, .media_type = std::string(codec.media_type()), .codec_id = codec.codec_id()};
@@ -112,7 +115,8 @@ layers::BlobForm LayerForms::recompress(const Layer& layer, const layers::BlobFo
         const auto blob = lease_.open_blob(form.blob);
         const auto tar = layers::open_layer_blob(*blob);
         layers::BlobWriter writer = lease_.begin_hashed_blob();
-        layers::Packer packer(codec, &writer, threads_);
+        layers::BlockTable blocks(lease_, codec);
+        layers::Packer packer(codec, &writer, threads_, &blocks);
         std::vector<std::byte> buffer(256U << 10);
         while (const std::size_t n = tar->read(buffer)) {
             if (work.stop.stop_requested()) throw Cancelled();
@@ -124,6 +128,7 @@ layers::BlobForm LayerForms::recompress(const Layer& layer, const layers::BlobFo
         }
         const layers::BlobInfo info =
             writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
+        blocks.record(info);
         layers::BlobForm out{.blob = info, .media_type = std::string(codec.media_type()), .codec_id = codec_id};
         lease_.record_form(result.diff_id, out);
         return out;

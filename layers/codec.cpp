@@ -137,11 +137,30 @@ std::vector<std::byte> compress_block(const Codec& codec, std::span<const std::b
     std::unreachable();
 }
 
+struct BlockCompressor::Packed {
+    std::vector<std::byte> bytes;
+    /// Of what went in; empty if nobody remembers blocks.
+    BlockPrint print;
+};
+
+BlockCompressor::Packed BlockCompressor::compress(const Codec& codec, BlockReuse* reuse,
+                                                  std::span<const std::byte> block) {
+    if (reuse == nullptr) return {.bytes = compress_block(codec, block), .print = {}};
+    const BlockPrint print = print_of(block);
+    if (auto known = reuse->find(print, block)) return {.bytes = std::move(*known), .print = print};
+    return {.bytes = compress_block(codec, block), .print = print};
+}
+
+void BlockCompressor::write(const Packed& packed) {
+    out_.write(packed.bytes);
+    if (reuse_ != nullptr) reuse_->note(packed.print, packed.bytes);
+}
+
 // Blocks in the order of the file. A thread takes the first that nobody works on; the caller's thread writes the first
 // of all once it is done.
 class BlockCompressor::Pool {
 public:
-    Pool(Codec codec, unsigned threads) : codec_(codec), room_(threads + 2) {
+    Pool(Codec codec, BlockReuse* reuse, unsigned threads) : codec_(codec), reuse_(reuse), room_(threads + 2) {
         for (unsigned i = 0; i < threads; ++i) {
             threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
         }
@@ -158,25 +177,26 @@ public:
     void put(BlockCutter::Block block) {
         {
             const std::lock_guard lock(mutex_);
-            jobs_.push_back({.bytes = std::move(block)});
+            jobs_.push_back({.block = std::move(block)});
         }
         changed_.notify_all();
     }
     /// Waits for the oldest block. Precondition: there is one.
-    std::vector<std::byte> take() {
+    Packed take() {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return jobs_.front().state == Job::State::done; });
         Job job = std::move(jobs_.front());
         jobs_.pop_front();
         if (job.failure) std::rethrow_exception(job.failure);
-        return std::move(job.bytes);
+        return std::move(job.packed);
     }
 
 private:
     struct Job {
         enum class State { waiting, running, done };
         State state = State::waiting;
-        std::vector<std::byte> bytes;
+        BlockCutter::Block block;
+        Packed packed;
         std::exception_ptr failure;
     };
 
@@ -195,17 +215,17 @@ private:
             // not taken away.
             Job* job = next_waiting();
             job->state = Job::State::running;
-            const std::vector<std::byte> block = std::move(job->bytes);
+            const BlockCutter::Block block = std::move(job->block);
             lock.unlock();
-            std::vector<std::byte> out;
+            Packed out;
             std::exception_ptr failure;
             try {
-                out = compress_block(codec_, block);
+                out = compress(codec_, reuse_, block);
             } catch (...) {
                 failure = std::current_exception();
             }
             lock.lock();
-            job->bytes = std::move(out);
+            job->packed = std::move(out);
             job->failure = failure;
             job->state = Job::State::done;
             changed_.notify_all();
@@ -213,6 +233,7 @@ private:
     }
 
     Codec codec_;
+    BlockReuse* reuse_;
     std::size_t room_;
     std::mutex mutex_;
     std::condition_variable_any changed_;
@@ -220,24 +241,23 @@ private:
     std::vector<std::jthread> threads_;  // last: they end before the rest goes
 };
 
-BlockCompressor::BlockCompressor(Codec codec, util::Sink& out, unsigned threads) : codec_(codec), out_(out) {
+BlockCompressor::BlockCompressor(Codec codec, util::Sink& out, unsigned threads, BlockReuse* reuse)
+    : codec_(codec), out_(out), reuse_(codec.kind == Codec::Kind::none ? nullptr : reuse) {
     codec_.check();
-    if (threads > 1 && codec.kind != Codec::Kind::none) pool_ = std::make_unique<Pool>(codec_, threads);
+    if (threads > 1 && codec.kind != Codec::Kind::none) pool_ = std::make_unique<Pool>(codec_, reuse_, threads);
 }
 
 BlockCompressor::~BlockCompressor() = default;
 
 void BlockCompressor::add(BlockCutter::Block block) {
-    if (!pool_) {
-        out_.write(codec_.kind == Codec::Kind::none ? block : compress_block(codec_, block));
-        return;
-    }
-    if (pool_->full()) out_.write(pool_->take());
+    if (codec_.kind == Codec::Kind::none) return out_.write(block);
+    if (!pool_) return write(compress(codec_, reuse_, block));
+    if (pool_->full()) write(pool_->take());
     pool_->put(std::move(block));
 }
 
 void BlockCompressor::finish() {
-    while (pool_ && !pool_->empty()) out_.write(pool_->take());
+    while (pool_ && !pool_->empty()) write(pool_->take());
 }
 
 }  // namespace imgbuild::layers

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "layers/block_cutter.hpp"
+#include "layers/block_reuse.hpp"
 #include "util/bytes.hpp"
 
 namespace imgbuild::layers {
@@ -39,7 +40,8 @@ std::vector<std::byte> compress_block(const Codec& codec, std::span<const std::b
 class BlockCompressor {
 public:
     /// `out` is written from the calling thread only. With 1 thread (or 0) everything happens in the calling thread.
-    BlockCompressor(Codec codec, util::Sink& out, unsigned threads);
+    /// `reuse`, which may be nullptr, is of the same codec and outlives this; it saves time and changes no byte.
+    BlockCompressor(Codec codec, util::Sink& out, unsigned threads, BlockReuse* reuse = nullptr);
     /// Stops without writing what is left.
     ~BlockCompressor();
     BlockCompressor(const BlockCompressor&) = delete;
@@ -51,9 +53,14 @@ public:
     void finish();
 
 private:
+    struct Packed;
     class Pool;
+    static Packed compress(const Codec& codec, BlockReuse* reuse, std::span<const std::byte> block);
+    void write(const Packed& packed);
+
     Codec codec_;
     util::Sink& out_;
+    BlockReuse* reuse_;
     std::unique_ptr<Pool> pool_;
 };
 

@@ -303,6 +303,9 @@ private:
             for (const std::string& form : tables.lost_forms()) {
                 found("form-lost", "sha256:" + form, "the blob of this diff id is not there");
             }
+            for (const std::string& blob : tables.lost_blocks()) {
+                found("blocks-lost", "sha256:" + blob, "the blob of these blocks is not there");
+            }
             if (options_.repair) drop_references(tables);
         });
     }

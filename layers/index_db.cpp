@@ -101,6 +101,15 @@ CREATE TABLE costs (
     step BLOB NOT NULL UNIQUE,
     time INTEGER NOT NULL,
     memory INTEGER NOT NULL);
+CREATE TABLE blocks (
+    print INTEGER NOT NULL,
+    codec_id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    offset INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (print, codec_id)) WITHOUT ROWID;
+CREATE INDEX blocks_by_blob ON blocks (digest);
 )sql";
 
 constexpr std::array kMigrations = {kToVersion1, kToVersion2};

@@ -6,11 +6,13 @@
 //     index.write([&](Tables& tables) { tables.insert_blob(info, boot_id); tables.pin(lease, blob_pin(digest)); });
 #pragma once
 
+#include "layers/block_table.hpp"
 #include "layers/sqlite.hpp"
 #include "layers/store.hpp"
 
 #include <mutex>
 #include <type_traits>
+#include <utility>
 
 namespace imgbuild::layers {
 
@@ -112,16 +114,22 @@ public:
     /// Replaces a row of the same digest. `disk`: bytes of the disk, if they are known already.
     void put_blob(const BlobInfo& blob, std::optional<std::uint64_t> disk = {});
     std::optional<BlobRow> blob(const Digest& digest);
+    /// The row and its blocks.
     void drop_blob(const Digest& digest);
     std::vector<Digest> all_blobs();
     void use_blob(const Digest& digest);
     void put_form(const DiffId& diff_id, const BlobForm& form);
     /// With an empty codec id all of them, "pulled" first. Only those whose blob has a row.
     std::vector<BlobForm> forms(const DiffId& diff_id, std::string_view codec_id);
-    /// Those whose blob has no row, and remote ones that no image has.
+    /// Those whose blob has no row, and such blocks; and remote ones that no image has.
     void drop_lost_forms();
     void put_remote(const DiffId& diff_id, const RemoteForm& remote);
     std::optional<RemoteForm> remote(const DiffId& diff_id);
+
+    // Blocks of blobs; `codec_id`: of a Codec.
+    /// Takes the place of an equal block of another blob.
+    void put_block(const BlockRow& row, std::string_view codec_id, const Digest& blob);
+    std::optional<std::pair<Digest, BlockRow>> block(const BlockPrint& print, std::string_view codec_id);
 
     // Pins. `lease` is the name of its directory.
     void pin_layer(std::string_view lease, const LayerId& id);
@@ -172,6 +180,8 @@ public:
     // What leads nowhere, for fsck: keys and diff ids in hexadecimal digits, names as they are.
     std::vector<std::string> lost_keys();
     std::vector<std::string> lost_forms();
+    /// Digests of the blobs that they are said to be in.
+    std::vector<std::string> lost_blocks();
     std::vector<std::string> lost_names();
     void drop_lost_keys();
     void drop_lost_names();

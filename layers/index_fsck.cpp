@@ -7,6 +7,7 @@ namespace {
 
 constexpr const char* kLostKeys = "FROM keys WHERE layer_id NOT IN (SELECT id FROM layers)";
 constexpr const char* kLostForms = "FROM forms WHERE digest NOT IN (SELECT digest FROM blobs)";
+constexpr const char* kLostBlocks = "FROM blocks WHERE digest NOT IN (SELECT digest FROM blobs)";
 constexpr const char* kLostNames = "FROM names WHERE image_id NOT IN (SELECT id FROM images)";
 
 std::vector<std::string> column(sqlite::Statement statement) {
@@ -23,6 +24,10 @@ std::vector<std::string> Tables::lost_keys() {
 
 std::vector<std::string> Tables::lost_forms() {
     return column(db_.prepare(std::string("SELECT lower(hex(diff_id)) ") + kLostForms));
+}
+
+std::vector<std::string> Tables::lost_blocks() {
+    return column(db_.prepare(std::string("SELECT DISTINCT lower(hex(digest)) ") + kLostBlocks));
 }
 
 std::vector<std::string> Tables::lost_names() {

@@ -151,6 +151,7 @@ std::optional<BlobRow> Tables::blob(const Digest& digest) {
 }
 
 void Tables::drop_blob(const Digest& digest) {
+    db_.prepare("DELETE FROM blocks WHERE digest = ?").bind(digest).run();
     db_.prepare("DELETE FROM blobs WHERE digest = ?").bind(digest).run();
 }
 
@@ -195,6 +196,7 @@ std::vector<BlobForm> Tables::forms(const DiffId& diff_id, std::string_view code
 
 void Tables::drop_lost_forms() {
     db_.prepare("DELETE FROM forms WHERE digest NOT IN (SELECT digest FROM blobs)").run();
+    db_.prepare("DELETE FROM blocks WHERE digest NOT IN (SELECT digest FROM blobs)").run();
     // The list of an image's diff ids is their bytes one after another; to be found across two of them by accident
     // would keep a row.
     db_.prepare("DELETE FROM remotes WHERE NOT EXISTS (SELECT 1 FROM images WHERE instr(diff_ids, remotes.diff_id))")

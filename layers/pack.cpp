@@ -128,13 +128,13 @@ void write_layer_tar(const NameIndex& names, util::Source& blob, TarStream& out,
 // anything to cut and to hash again in a blob that is the tar itself.
 class Packer::State final : public TarStream {
 public:
-    State(Codec codec, util::Sink* blob, unsigned threads)
+    State(Codec codec, util::Sink* blob, unsigned threads, BlockReuse* reuse)
         : tar_(threads > 1 ? util::BackgroundHash::Threads::one : util::BackgroundHash::Threads::none),
           packed_(blob),
           plain_(codec.kind == Codec::Kind::none ? blob : nullptr),
           wanted_(blob != nullptr && plain_ == nullptr) {
         if (!wanted_) return;
-        compressor_ = std::make_unique<BlockCompressor>(codec, packed_, threads);
+        compressor_ = std::make_unique<BlockCompressor>(codec, packed_, threads, reuse);
         cutter_ =
             std::make_unique<BlockCutter>([this](BlockCutter::Block block) { compressor_->add(std::move(block)); });
     }
@@ -173,8 +173,8 @@ private:
     std::unique_ptr<BlockCutter> cutter_;
 };
 
-Packer::Packer(Codec codec, util::Sink* blob, unsigned threads)
-    : state_(std::make_unique<State>(codec, blob, threads)) {}
+Packer::Packer(Codec codec, util::Sink* blob, unsigned threads, BlockReuse* reuse)
+    : state_(std::make_unique<State>(codec, blob, threads, reuse)) {}
 
 Packer::~Packer() = default;
 
@@ -187,8 +187,8 @@ PackResult Packer::finish() {
 }
 
 PackResult pack(const NameIndex& names, const util::RootedDir& tree, Codec codec, util::Sink* blob, unsigned threads,
-                std::stop_token stop) {
-    Packer packer(codec, blob, threads);
+                std::stop_token stop, BlockReuse* reuse) {
+    Packer packer(codec, blob, threads, reuse);
     write_layer_tar(names, tree, packer.stream(), std::move(stop));
     return packer.finish();
 }

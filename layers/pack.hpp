@@ -51,7 +51,8 @@ public:
     /// Without a blob (nullptr) nothing is compressed: only the diff id and the size are found.
     /// `blob`, if given, gets the bytes of `codec`, from the calling thread. `threads`: for compression; with more than
     /// one, large tars are hashed beside it.
-    Packer(Codec codec, util::Sink* blob, unsigned threads);
+    /// `reuse`, if given, is where unchanged blocks are taken from, and told of all (layers/block_table.hpp).
+    Packer(Codec codec, util::Sink* blob, unsigned threads, BlockReuse* reuse = nullptr);
     ~Packer();
     Packer(const Packer&) = delete;
     Packer& operator=(const Packer&) = delete;
@@ -66,6 +67,6 @@ private:
 
 /// write_layer_tar() into a Packer.
 PackResult pack(const NameIndex& names, const util::RootedDir& tree, Codec codec, util::Sink* blob, unsigned threads,
-                std::stop_token stop = {});
+                std::stop_token stop = {}, BlockReuse* reuse = nullptr);
 
 }  // namespace imgbuild::layers

@@ -240,6 +240,7 @@ public:
 
 private:
     friend class Store;
+    friend class BlockTable;
     struct State;
     explicit Lease(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;

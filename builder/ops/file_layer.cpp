@@ -4,6 +4,7 @@
 
 #include "builder/ops/final_entries.hpp"
 #include "layers/archive_reader.hpp"
+#include "layers/block_table.hpp"
 #include "layers/decompress.hpp"
 #include "layers/pack.hpp"
 #include "layers/tree_writer.hpp"
@@ -266,13 +267,15 @@ layers::LayerId write_as_blob(const FileLayer& layer, const layers::Codec& codec
     // How far a compressor gets is seen when it is done.
     layers::BlobWriter blob =
         lease.begin_hashed_blob(codec.kind == layers::Codec::Kind::none ? files.content_size() : 0);
-    layers::Packer packer(codec, &blob, threads);
+    layers::BlockTable blocks(lease, codec);
+    layers::Packer packer(codec, &blob, threads, &blocks);
     files.write(packer.stream());
     const layers::PackResult packed = packer.finish();
     const layers::BlobForm form{
         .blob = blob.commit(layers::BlobInfo{.digest = packed.blob.value().digest, .size = packed.blob.value().size}),
         .media_type = std::string(codec.media_type()),
         .codec_id = codec.codec_id()};
+    blocks.record(form.blob);
     return lease.publish_packed(files.names().serialize(), {.diff_id = packed.diff_id, .tar_size = packed.tar_size},
                                 form, layer.key, layer.on_conflict);
 }

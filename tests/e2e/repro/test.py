@@ -1,6 +1,8 @@
 """The same build gives the same bytes: in another store, another place, at another time, cold and warm."""
+import contextlib
 import os
 import shutil
+import sqlite3
 
 import oci
 from expect import equal, expect
@@ -38,10 +40,10 @@ def checkout(ws, name, mtime, umask_mode):
     return context
 
 
-def build(ws, context, store, *arguments):
+def build(ws, context, store, *arguments, output=""):
     """(manifest digest, image id, the archive's bytes)"""
     archive = ws.path / "out.tar"
-    ws.build(context, "-o", f"type=oci,dest={archive}", *arguments, env={"IMGBUILD_ROOT": ws.path / store})
+    ws.build(context, "-o", f"type=oci,dest={archive}{output}", *arguments, env={"IMGBUILD_ROOT": ws.path / store})
     image, content = oci.load(archive), archive.read_bytes()
     archive.unlink()
     return image.digest, image.id, content
@@ -70,6 +72,26 @@ def test_jobs(ws):
     """One worker or eight: one digest."""
     context = checkout(ws, "alice", 1000000000, 0o755)
     equal(build(ws, context, "one", "--jobs", "1")[:2], build(ws, context, "eight", "--jobs", "8")[:2], "the image")
+
+
+def test_repacked(ws):
+    """A big file with a change in its middle: with blocks of before it is the same archive as without."""
+    lines = [f"{i} is {i * 0x9e3779b97f4a7c15 % 2 ** 64:x}" for i in range(200_000)]
+    context = ws.context({"Buildfile": "FROM scratch\nCOPY big /\n"})
+    for compression in ("gzip", "zstd"):
+        output = f",compression={compression}"
+        lines[100_000] = "as it was"
+        (context / "big").write_text("\n".join(lines))
+        before = build(ws, context, "warm", output=output)
+        lines[100_000] = "as it is."
+        (context / "big").write_text("\n".join(lines))
+        after = build(ws, context, "warm", output=output)
+        expect(after[0] != before[0], "the change is not in the image")
+        expect(after == build(ws, context, "cold-" + compression, output=output), "blocks of before make another archive")
+    with contextlib.closing(sqlite3.connect(ws.path / "warm" / "index.db")) as index:
+        known = index.execute("SELECT count(*), count(DISTINCT digest) FROM blocks GROUP BY codec_id").fetchall()
+    # Five of 1 MiB. The second blob took over all but that of the change, and the first, unless its times are the same.
+    expect(len(known) == 2 and all(blocks in (6, 7) and blobs == 2 for blocks, blobs in known), f"blocks, blobs: {known}")
 
 
 def test_moved_store(ws):

@@ -167,8 +167,9 @@ TEST_CASE_METHOD(Fixture, "rows that lead nowhere") {
         "INSERT INTO keys (key, layer_id, kind, slot, ingredients, created)"
         " VALUES (zeroblob(32), 'none', 'exec', '', '', 0);"
         "INSERT INTO forms VALUES (zeroblob(32), 'none', zeroblob(32), '');"
-        "INSERT INTO names VALUES ('nothing', zeroblob(32))");
-    check_found_and_repaired({"name-lost", "key-lost", "form-lost"});
+        "INSERT INTO names VALUES ('nothing', zeroblob(32));"
+        "INSERT INTO blocks VALUES (1, 'none', zeroblob(32), 0, 0, 0), (2, 'none', zeroblob(32), 0, 0, 0)");
+    check_found_and_repaired({"name-lost", "key-lost", "form-lost", "blocks-lost"});
     CHECK(store->find_image("app"));
 }
 
