@@ -19,7 +19,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 namespace imgbuild::builder {
 namespace {
@@ -54,7 +53,7 @@ public:
             // What is wrong with the file or the context is met again below, with its place.
         }
         const Lowered lowered = plan_build(request_, images_, services_.threads, stop_);
-        ahead_.request_stop();
+        if (ahead_) ahead_->stop_reading();
         report(lowered.warnings);
         time_limit_ = explicit_time(request_, lowered);
         const FileSystem fs = carry_out(lowered);
@@ -90,7 +89,8 @@ private:
         return out;
     }
 
-    // While a registry is waited for, the context is read. Without that wait there is nothing to gain.
+    // While names are resolved and the first steps are looked up, the context is looked at; and read, while a registry
+    // is waited for.
     void begin_reading_ahead() {
         const parser::BuildFile file = parser::parse_file(request_.file);
         if (file.has_errors() || request_.context_archive) return;
@@ -98,13 +98,11 @@ private:
         const bool waits = std::any_of(needed.begin(), needed.end(), [&](const ImageRequest& image) {
             return images_.asks_registry(image.name, image.platform);
         });
-        std::vector<CopyFiles> reads;
-        if (waits) reads = context_reads(file, request_.lower);
+        std::vector<CopyFiles> reads = context_reads(file, request_.lower);
         if (reads.empty()) return;
         ahead_ =
-            std::jthread([this, reads = std::move(reads), tree = open_source("context")](const std::stop_token& stop) {
-                read_ahead(*tree, reads, services_.store, services_.threads, stop);
-            });
+            std::make_shared<ReadAhead>(open_source("context"), std::move(reads), services_.store, services_.threads,
+                                        waits ? ReadAhead::Depth::contents : ReadAhead::Depth::names);
     }
 
     void report(const std::vector<Diagnostic>& warnings) {
@@ -116,13 +114,13 @@ private:
     std::shared_ptr<const SourceTree> open_source(const std::string& name) {
         const auto directory = request_.context_directories.find(name);
         if (directory != request_.context_directories.end()) {
-            return open_context(directory->second, {}, services_.store.root());
+            return open_context(directory->second, {}, services_.store.root(), &services_.store);
         }
         const auto archive = request_.context_archives.find(name);
         if (archive != request_.context_archives.end()) return archive->second->unpack(lease_, stop_);
         if (request_.context_archive) return request_.context_archive->unpack(lease_, stop_);
         return open_context(request_.context, {.build_file = request_.file_path, .given = request_.ignore_file},
-                            services_.store.root());
+                            services_.store.root(), &services_.store);
     }
 
     std::map<std::string, std::shared_ptr<const SourceTree>> open_contexts(const Graph& graph, NodeId target) {
@@ -131,7 +129,8 @@ private:
         for (NodeId id = 0; id < graph.size(); ++id) {
             const auto* local = std::get_if<LocalSource>(&graph[id].op);
             if (local == nullptr || !needed[id]) continue;
-            out[local->name] = open_source(local->name);
+            const bool is_read_ahead = ahead_ && local->name == "context";
+            out[local->name] = is_read_ahead ? ahead_ : open_source(local->name);
         }
         return out;
     }
@@ -230,8 +229,8 @@ private:
     std::optional<std::int64_t> time_limit_;
     std::set<std::string> uncached_stages_;
     std::size_t next_step_ = 1;
-    /// Last, so that it ends before what it uses.
-    std::jthread ahead_;
+    /// The context; null if nothing is read ahead. Last, so that it ends before what it uses.
+    std::shared_ptr<ReadAhead> ahead_;
 };
 
 /// What checks find becomes warnings; "# check=error=true" makes it an error.

@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/archive_library.hpp"
 #include "layers/failure.hpp"
 #include "layers/inflater.hpp"
 #include "util/assert.hpp"
@@ -167,23 +168,25 @@ private:
 class ArchiveFilterSource final : public util::Source {
 public:
     ArchiveFilterSource(std::unique_ptr<Input> input, Compression kind)
-        : input_(std::move(input)), archive_(archive_read_new(), archive_read_free) {
+        : input_(std::move(input)),
+          library_(load_archive_library()),
+          archive_(library_.read_new(), library_.read_free) {
         if (!archive_) throw std::bad_alloc();
         name_ = kind == Compression::bzip2 ? "bzip2" : "xz";
-        check(kind == Compression::bzip2 ? archive_read_support_filter_bzip2(archive_.get())
-                                         : archive_read_support_filter_xz(archive_.get()));
-        check(archive_read_support_format_raw(archive_.get()));
-        check(archive_read_support_format_empty(archive_.get()));
-        check(archive_read_open(archive_.get(), this, nullptr, &ArchiveFilterSource::on_read, nullptr));
+        check(kind == Compression::bzip2 ? library_.read_support_filter_bzip2(archive_.get())
+                                         : library_.read_support_filter_xz(archive_.get()));
+        check(library_.read_support_format_raw(archive_.get()));
+        check(library_.read_support_format_empty(archive_.get()));
+        check(library_.read_open(archive_.get(), this, nullptr, &ArchiveFilterSource::on_read, nullptr));
         archive_entry* entry = nullptr;
-        const int result = archive_read_next_header(archive_.get(), &entry);
+        const int result = library_.read_next_header(archive_.get(), &entry);
         ended_ = result == ARCHIVE_EOF;
         if (!ended_) check(result);
     }
 
     std::size_t read(std::span<std::byte> into) override {
         if (ended_) return 0;
-        const la_ssize_t n = archive_read_data(archive_.get(), into.data(), into.size());
+        const la_ssize_t n = library_.read_data(archive_.get(), into.data(), into.size());
         if (n < 0) check(static_cast<int>(n));
         ended_ = n == 0;
         input_->produced(static_cast<std::size_t>(n));
@@ -194,7 +197,7 @@ private:
     void check(int result) {
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
         if (result == ARCHIVE_OK || result == ARCHIVE_WARN) return;
-        const char* message = archive_error_string(archive_.get());
+        const char* message = library_.error_string(archive_.get());
         damaged_data(name_, message != nullptr ? message : "it cannot be decoded");
     }
 
@@ -214,6 +217,7 @@ private:
     }
 
     std::unique_ptr<Input> input_;
+    ArchiveLibrary library_;
     std::unique_ptr<archive, int (*)(archive*)> archive_;
     const char* name_ = "";
     std::size_t lent_ = 0;

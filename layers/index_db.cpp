@@ -110,6 +110,12 @@ CREATE TABLE blocks (
     checksum INTEGER NOT NULL,
     PRIMARY KEY (print, codec_id)) WITHOUT ROWID;
 CREATE INDEX blocks_by_blob ON blocks (digest);
+CREATE TABLE directories (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    files BLOB NOT NULL,
+    UNIQUE (device, inode));
 )sql";
 
 constexpr std::array kMigrations = {kToVersion1, kToVersion2};

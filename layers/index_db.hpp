@@ -174,6 +174,10 @@ public:
     // Checksums of the user's files.
     std::optional<Digest> checksum(const FileFingerprint& file);
     void put_checksum(const FileFingerprint& file, const Digest& digest);
+    /// Its files, or nothing.
+    std::string known_directory(std::uint64_t device, std::uint64_t inode);
+    /// Takes the place of an earlier one. Only the newest are kept.
+    void put_known_directory(const KnownDirectory& directory);
     /// Of the user's files, and of what commands took.
     void drop_memories();
 

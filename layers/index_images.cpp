@@ -11,6 +11,8 @@ namespace imgbuild::layers {
 namespace {
 
 constexpr std::int64_t kDayNs = 86'400'000'000'000;
+// A record has some kilobytes.
+constexpr std::int64_t kMostDirectories = 100'000;
 
 // A list of diff ids is their bytes, one after another.
 std::string join(const std::vector<DiffId>& diff_ids) {
@@ -114,6 +116,7 @@ void Tables::drop_image(const Digest& id) {
 
 void Tables::drop_memories() {
     db_.prepare("DELETE FROM checksums").run();
+    db_.prepare("DELETE FROM directories").run();
     db_.prepare("DELETE FROM costs").run();
 }
 
@@ -152,6 +155,23 @@ void Tables::put_checksum(const FileFingerprint& file, const Digest& digest) {
         .bind(file.ctime)
         .bind(digest)
         .bind(util::now_ns())
+        .run();
+}
+
+std::string Tables::known_directory(std::uint64_t device, std::uint64_t inode) {
+    auto statement = db_.prepare("SELECT files FROM directories WHERE device = ? AND inode = ?");
+    statement.bind(bits(device)).bind(bits(inode));
+    return statement.next() ? statement.bytes(0) : std::string();
+}
+
+void Tables::put_known_directory(const KnownDirectory& directory) {
+    db_.prepare("INSERT OR REPLACE INTO directories (device, inode, files) VALUES (?, ?, ?)")
+        .bind(bits(directory.device))
+        .bind(bits(directory.inode))
+        .bind_bytes(directory.files)
+        .run();
+    db_.prepare("DELETE FROM directories WHERE seq <= (SELECT max(seq) FROM directories) - ?")
+        .bind(kMostDirectories)
         .run();
 }
 

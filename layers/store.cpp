@@ -137,6 +137,16 @@ std::vector<std::optional<Digest>> Store::find_checksums(const std::vector<FileF
     });
 }
 
+std::string Store::find_directory(std::uint64_t device, std::uint64_t inode) {
+    return state_->data->index().read([&](Tables& tables) { return tables.known_directory(device, inode); });
+}
+
+void Store::remember_directories(const std::vector<KnownDirectory>& directories) {
+    state_->data->index().write([&](Tables& tables) {
+        for (const KnownDirectory& directory : directories) tables.put_known_directory(directory);
+    });
+}
+
 void Store::remember_checksums(const std::vector<std::pair<FileFingerprint, Digest>>& files, std::int64_t read_at) {
     state_->data->index().write([&](Tables& tables) {
         for (const auto& file : files) {

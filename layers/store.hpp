@@ -139,6 +139,13 @@ struct FileFingerprint {
     friend auto operator<=>(const FileFingerprint&, const FileFingerprint&) = default;
 };
 
+/// What is known of the files of one directory of the user's, in the form of layers/known_files.hpp.
+struct KnownDirectory {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::string files;
+};
+
 /// A directory in tmp/ that becomes a layer or goes away.
 class UnfinishedLayer {
 public:
@@ -284,6 +291,11 @@ public:
     std::vector<std::optional<Digest>> find_checksums(const std::vector<FileFingerprint>& files);
     /// `read_at`: when reading began, nanoseconds since 1970.
     void remember_checksums(const std::vector<std::pair<FileFingerprint, Digest>>& files, std::int64_t read_at);
+
+    /// The same for whole directories, in one piece each: what remember_directories() got last; empty if that was
+    /// nothing. Neither looks at what it says (layers/known_files.hpp).
+    std::string find_directory(std::uint64_t device, std::uint64_t inode);
+    void remember_directories(const std::vector<KnownDirectory>& directories);
 
     /// What the commands took the last time, each in its place; nothing for those that are not known (any more).
     std::vector<std::optional<StepCost>> find_costs(const std::vector<Digest>& steps);

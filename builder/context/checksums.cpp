@@ -94,12 +94,27 @@ std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<
                                       layers::Store& store, unsigned threads, const Work& work) {
     const std::int64_t read_at = util::now_ns();
     std::vector<Digest> out(files.size());
+    std::vector<const SourceFileInfo*> unknown;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        if (files[i]->content) {
+            out[i] = *files[i]->content;
+        } else {
+            unknown.push_back(files[i]);
+        }
+    }
+    if (unknown.empty()) return out;
+    std::vector<Digest> found(unknown.size());
     // In batches, so that what was read is remembered even if the build ends in the middle.
     constexpr std::size_t kBatch = 4096;
-    for (std::size_t begin = 0; begin < files.size(); begin += kBatch) {
-        const std::size_t count = std::min(kBatch, files.size() - begin);
-        Batch(tree, std::span(files).subspan(begin, count), std::span(out).subspan(begin, count))
+    for (std::size_t begin = 0; begin < unknown.size(); begin += kBatch) {
+        const std::size_t count = std::min(kBatch, unknown.size() - begin);
+        Batch(tree, std::span(unknown).subspan(begin, count), std::span(found).subspan(begin, count))
             .run(store, threads, work, read_at);
+    }
+    tree.learn(unknown, found);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        if (!files[i]->content) out[i] = found[next++];
     }
     return out;
 }

@@ -9,7 +9,7 @@
 namespace imgbuild::builder {
 namespace {
 
-// With fewer directories the threads cost more than they bring.
+// With fewer directories that wait the threads cost more than they bring.
 constexpr std::size_t kWorthThreads = 4;
 // Reading ahead stops here; whoever takes will find that they are too many.
 constexpr std::size_t kMaxRead = 1'100'000;
@@ -19,10 +19,18 @@ constexpr std::size_t kMaxRead = 1'100'000;
 void Listing::list(const std::string& directory) {
     if (threads_ < 2) return;
     list_one(directory);
+    // The tree may begin with a single directory, and have a thousand below that.
+    while (!waiting_.empty() && waiting_.size() < kWorthThreads) list_one(next());
+    if (waiting_.empty()) return;
     std::vector<std::jthread> helpers;
-    const std::size_t wanted = waiting_.size() < kWorthThreads ? 1 : threads_;
-    for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back([this] { work(); });
+    for (std::size_t i = 1; i < threads_; ++i) helpers.emplace_back([this] { work(); });
     work();
+}
+
+std::string Listing::next() {
+    std::string out = std::move(waiting_.back());
+    waiting_.pop_back();
+    return out;
 }
 
 std::vector<SourceFileInfo> Listing::take(const std::string& directory) {
@@ -38,11 +46,10 @@ void Listing::work() {
     for (;;) {
         changed_.wait(lock, [this] { return !waiting_.empty() || busy_ == 0; });
         if (waiting_.empty()) return;
-        const std::string next = std::move(waiting_.back());
-        waiting_.pop_back();
+        const std::string directory = next();
         ++busy_;
         lock.unlock();
-        list_one(next);
+        list_one(directory);
         lock.lock();
         --busy_;
         if (busy_ == 0) changed_.notify_all();

@@ -22,11 +22,15 @@ public:
 
     /// Reads `directory` and what is below. With one thread nothing: take() reads then.
     void list(const std::string& directory);
+    /// Of names that list() read, as many as were not left out.
+    std::size_t count() const { return count_; }
     /// As SourceTree::children(), which is asked if the directory was not read, or could not be. Once per directory.
     std::vector<SourceFileInfo> take(const std::string& directory);
 
 private:
     void work();
+    /// Takes one that waits.
+    std::string next();
     void list_one(const std::string& directory);
 
     const SourceTree& tree_;

@@ -45,8 +45,12 @@ bool may_be_directory(const util::DirEntry& entry) {
 }  // namespace
 
 LocalTree::LocalTree(util::RootedDir root, parser::IgnoreMatcher ignore, std::string ignore_name,
-                     std::optional<DirectoryId> hidden)
-    : root_(std::move(root)), ignore_(std::move(ignore)), ignore_name_(std::move(ignore_name)), hidden_(hidden) {}
+                     std::optional<DirectoryId> hidden, layers::Store* memory)
+    : root_(std::move(root)),
+      ignore_(std::move(ignore)),
+      ignore_name_(std::move(ignore_name)),
+      hidden_(hidden),
+      memory_(memory == nullptr ? nullptr : std::make_unique<DirectoryMemory>(*memory)) {}
 
 bool LocalTree::visible(std::string_view path, bool is_directory) const {
     if (path.empty() || ignore_.empty() || !ignore_.excluded(path)) return true;
@@ -63,22 +67,27 @@ bool LocalTree::has_visible(std::string_view directory) const {
     return false;
 }
 
-std::optional<SourceFileInfo> LocalTree::describe(int directory, const std::string& name, std::string path) const {
+std::optional<SourceFileInfo> LocalTree::describe(int directory, const std::string& name, std::string path,
+                                                  DirectoryMemory::Visit* visit) const {
     struct stat status {};
-    util::check(::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH), "look at", path);
+    const int flags = name.empty() ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+    util::check(::fstatat(directory, name.c_str(), &status, flags), "look at", path);
     if (hidden_ == DirectoryId(status.st_dev, status.st_ino)) return std::nullopt;
     if (S_ISSOCK(status.st_mode)) throw socket_in_context(path);
-    SourceFileInfo out{.entry = layers::stat_entry(path, status), .link_group = {}};
+    SourceFileInfo out{.entry = layers::stat_entry("", status), .link_group = {}};
     layers::Entry& entry = out.entry;
+    entry.path = std::move(path);
     entry.uid = 0;
     entry.gid = 0;
     if (entry.type == EntryType::symlink) {
         entry.mode = 0777;
-        entry.link_target = read_link_at(directory, name, path);
+        entry.link_target = read_link_at(directory, name, entry.path);
     }
     if (entry.type == EntryType::file) out.seen = layers::fingerprint_of(status);
     if (entry.type == EntryType::file && status.st_nlink > 1) out.link_group = {status.st_dev, status.st_ino};
-    entry.xattrs = util::read_xattrs_at(directory, name.empty() ? "." : name, path);
+    if (out.seen && visit != nullptr) out.content = visit->recall(name, *out.seen);
+    if (out.content) return out;  // and then it has no attributes
+    entry.xattrs = util::read_xattrs_at(directory, name.empty() ? "." : name, entry.path);
     std::erase_if(entry.xattrs, [](const auto& xattr) { return layers::is_written_by_host(xattr.first); });
     layers::normalise_capabilities(entry.xattrs);
     return out;
@@ -127,13 +136,23 @@ std::string LocalTree::resolve(std::string_view path) const {
 
 std::vector<SourceFileInfo> LocalTree::children(std::string_view directory) const {
     const util::Fd fd = root_.open_file(directory, O_RDONLY | O_DIRECTORY, Follow::no);
+    std::optional<DirectoryMemory::Visit> visit;
+    if (memory_) visit = memory_->visit(fd.get(), std::string(directory));
+    const std::vector<util::DirEntry> entries = util::list_directory(fd.get(), directory);
     std::vector<SourceFileInfo> out;
-    for (const util::DirEntry& entry : util::list_directory(fd.get(), directory)) {
+    out.reserve(entries.size());
+    for (const util::DirEntry& entry : entries) {
         std::string path = layers::join_path(directory, entry.name);
         if (!visible(path, may_be_directory(entry))) continue;
-        if (auto child = describe(fd.get(), entry.name, std::move(path))) out.push_back(std::move(*child));
+        auto child = describe(fd.get(), entry.name, std::move(path), visit ? &*visit : nullptr);
+        if (child) out.push_back(std::move(*child));
     }
+    if (visit && visit->has_gaps()) memory_->expect(std::string(directory), *visit, out);
     return out;
+}
+
+void LocalTree::learn(const std::vector<const SourceFileInfo*>& files, const std::vector<Digest>& contents) const {
+    if (memory_) memory_->learn(files, contents);
 }
 
 util::Fd LocalTree::open(const SourceFileInfo& file) const {

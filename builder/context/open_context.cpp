@@ -65,7 +65,7 @@ bool is_checkout(const std::string& path) {
 }  // namespace
 
 std::shared_ptr<const LocalTree> open_context(const std::string& path, const IgnoreFileSearch& search,
-                                              const std::string& store) {
+                                              const std::string& store, layers::Store* memory) {
     const int fd = ::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         throw Error(
@@ -77,10 +77,10 @@ std::shared_ptr<const LocalTree> open_context(const std::string& path, const Ign
     util::RootedDir root{util::Fd(fd)};
     auto ignore = find_ignore_file(root, search);
     const auto hidden = directory_id(store);
-    if (!ignore) return std::make_shared<LocalTree>(std::move(root), parser::IgnoreMatcher(), "", hidden);
+    if (!ignore) return std::make_shared<LocalTree>(std::move(root), parser::IgnoreMatcher(), "", hidden, memory);
     return in_context(fmt::format("reading {}", util::quote(ignore->name)), [&] {
         parser::IgnoreMatcher matcher(parser::read_ignore_file(ignore->text));
-        return std::make_shared<LocalTree>(std::move(root), std::move(matcher), ignore->name, hidden);
+        return std::make_shared<LocalTree>(std::move(root), std::move(matcher), ignore->name, hidden, memory);
     });
 }
 

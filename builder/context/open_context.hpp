@@ -18,10 +18,10 @@ struct IgnoreFileSearch {
     std::string given = {};
 };
 
-/// `store` (a path of ours, or empty) is left out if it lies in the directory.
+/// `store` (a path of ours, or empty) is left out if it lies in the directory. `memory`: see LocalTree.
 /// Throws Error ("source.no-context") if `path` is no directory, and for a malformed ignore file.
 std::shared_ptr<const LocalTree> open_context(const std::string& path, const IgnoreFileSearch& ignore,
-                                              const std::string& store = {});
+                                              const std::string& store = {}, layers::Store* memory = nullptr);
 
 /// The rules of that ignore file alone; none if there is no file, or no directory.
 parser::IgnoreMatcher load_ignore_rules(const std::string& path, const IgnoreFileSearch& search);

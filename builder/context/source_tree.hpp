@@ -12,6 +12,7 @@
 #include "util/fd.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,7 +29,12 @@ struct SourceFileInfo {
     std::optional<std::pair<std::uint64_t, std::uint64_t>> link_group;
     /// Of a file of the user's, when it was looked at.
     std::optional<layers::FileFingerprint> seen = {};
+    /// Of such a file: what it holds, where that is known without reading it.
+    std::optional<Digest> content = {};
 };
+
+struct CopyFiles;  // builder/graph.hpp
+struct Selection;  // builder/ops/selection.hpp
 
 class SourceTree {
 public:
@@ -49,6 +55,10 @@ public:
     virtual std::vector<SourceFileInfo> children(std::string_view directory) const = 0;
     /// Opens a regular file for reading.
     virtual util::Fd open(const SourceFileInfo& file) const = 0;
+    /// Is told what files hold (digests in their order) that had no `content`, for builds to come.
+    virtual void learn(const std::vector<const SourceFileInfo*>&, const std::vector<Digest>&) const {}
+    /// What select_files() is about to find out, if it has just been found out; once. Mostly nothing.
+    virtual std::unique_ptr<Selection> selected_ahead(const CopyFiles& read) const;
     /// What `path` was excluded by, for messages: "is excluded by '.dockerignore'"; empty if nothing excludes it.
     virtual std::string why_absent(std::string_view path) const = 0;
 };

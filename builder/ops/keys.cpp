@@ -3,6 +3,7 @@
 #include "util/overloaded.hpp"
 #include "util/text.hpp"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -134,23 +135,61 @@ json mount_json(const ExecMount& mount) {
                       mount);
 }
 
-// Fields are separated by NUL and counted where they repeat, so that no two entries have the same bytes.
-void update(util::Sha256& hash, std::string_view field) {
-    hash.update(field);
-    hash.update(std::string_view("\0", 1));
-}
-
-void update(util::Sha256& hash, const layers::Entry& entry) {
-    update(hash, entry.path);
-    update(hash, fmt::format("{} {:o} {} {} {} {}:{} {}", static_cast<int>(entry.type), entry.mode, entry.uid,
-                             entry.gid, entry.size, entry.dev_major, entry.dev_minor, entry.xattrs.size()));
-    update(hash, entry.link_target);
-    for (const auto& xattr : entry.xattrs) {
-        update(hash, xattr.first);
-        update(hash, fmt::format("{}", xattr.second.size()));
-        update(hash, xattr.second);
+// Fields are separated by NUL and counted where they repeat, so that no two entries have the same bytes. There may be a
+// million entries, so what is hashed is collected to pieces worth a call.
+class FieldHash {
+public:
+    void add(std::string_view field) {
+        pending_.append(field.data(), field.data() + field.size());
+        end();
     }
-}
+
+    template <class Format, class... Args>
+    void add_formatted(const Format& format, const Args&... args) {
+        fmt::format_to(std::back_inserter(pending_), format, args...);
+        end();
+    }
+
+    void add(const Digest& digest) {
+        constexpr std::string_view kDigits = "0123456789abcdef";
+        for (const std::uint8_t byte : digest.bytes()) {
+            pending_.push_back(kDigits[byte >> 4]);
+            pending_.push_back(kDigits[byte & 15]);
+        }
+        end();
+    }
+
+    void add(const layers::Entry& entry) {
+        add(entry.path);
+        add_formatted(FMT_COMPILE("{} {:o} {} {} {} {}:{} {}"), static_cast<int>(entry.type), entry.mode, entry.uid,
+                      entry.gid, entry.size, entry.dev_major, entry.dev_minor, entry.xattrs.size());
+        add(entry.link_target);
+        for (const auto& xattr : entry.xattrs) {
+            add(xattr.first);
+            add_formatted(FMT_COMPILE("{}"), xattr.second.size());
+            add(xattr.second);
+        }
+    }
+
+    Digest digest() {
+        flush();
+        return hash_.digest();
+    }
+
+private:
+    void end() {
+        constexpr std::size_t kWorthACall = 32U << 10;
+        pending_.push_back('\0');
+        if (pending_.size() >= kWorthACall) flush();
+    }
+    void flush() {
+        hash_.update(std::string_view(pending_.data(), pending_.size()));
+        pending_.clear();
+    }
+
+    util::Sha256 hash_;
+    fmt::memory_buffer pending_;
+};
 
 // Names of one file share a number, by first appearance: that two files are one is part of what is copied.
 class LinkNumbers {
@@ -213,18 +252,18 @@ std::vector<const SourceFileInfo*> files_of(const Selection& selection) {
 }
 
 Digest selection_checksum(const Selection& selection, const std::vector<Digest>& contents, FileTimes times) {
-    util::Sha256 hash;
+    FieldHash hash;
     LinkNumbers links;
     std::size_t next = 0;
     const auto add = [&](const SourceFileInfo& file) {
-        update(hash, file.entry);
-        update(hash, fmt::format("{}", links.of(file)));
-        if (times == FileTimes::included) update(hash, fmt::format("{}", file.entry.mtime));
-        if (file.entry.type == layers::EntryType::file) update(hash, contents.at(next++).hex());
+        hash.add(file.entry);
+        hash.add_formatted(FMT_COMPILE("{}"), links.of(file));
+        if (times == FileTimes::included) hash.add_formatted(FMT_COMPILE("{}"), file.entry.mtime);
+        if (file.entry.type == layers::EntryType::file) hash.add(contents.at(next++));
     };
     for (const SelectedRoot& root : selection.roots) {
-        update(hash, root.name);
-        update(hash, fmt::format("{}", root.below.size()));
+        hash.add(root.name);
+        hash.add_formatted(FMT_COMPILE("{}"), root.below.size());
         add(root.self);
         for (const SourceFileInfo& file : root.below) add(file);
     }
@@ -251,19 +290,19 @@ layers::KeyRecord file_definition_key(const File& file, const std::vector<Source
 
 layers::KeyRecord file_content_key(const Placement& placement, const std::vector<SourceIdentity>& sources,
                                    const FileSystem& base, const KeyContext& context) {
-    util::Sha256 hash;
+    FieldHash hash;
     bool unpacks = false;
     for (const PlacedEntry& placed : placement.entries) {
-        update(hash, placed.entry);
+        hash.add(placed.entry);
         std::visit(overloaded{
-                       [&](std::monostate) { update(hash, "-"); },
+                       [&](std::monostate) { hash.add("-"); },
                        [&](const FromSource& from) {
-                           update(hash, fmt::format("source {} {}", from.action, from.file.entry.path));
+                           hash.add_formatted(FMT_COMPILE("source {} {}"), from.action, from.file.entry.path);
                        },
-                       [&](const FromText& from) { update(hash, "text " + util::Sha256::of(from.text).hex()); },
+                       [&](const FromText& from) { hash.add("text " + util::Sha256::of(from.text).hex()); },
                        [&](const FromArchive& from) {
                            unpacks = true;
-                           update(hash, fmt::format("archive {} {}", from.action, from.file.entry.path));
+                           hash.add_formatted(FMT_COMPILE("archive {} {}"), from.action, from.file.entry.path);
                        },
                    },
                    placed.content);

@@ -108,28 +108,28 @@ private:
     void add_all_below(SelectedRoot& root, const std::string& directory) {
         const std::string top = root.self.entry.path;
         Listing listing(tree_, threads_, [this, &top](const std::string& path) {
-            const std::string relative = relative_to(top, path);
+            const std::string_view relative = relative_to(top, path);
             return !is_excluded(relative) || !can_skip(relative);
         });
         listing.list(directory);
+        root.below.reserve(listing.count());
         add_below(root, directory, listing);
     }
 
-    static std::string relative_to(const std::string& top, const std::string& path) {
+    static std::string_view relative_to(std::string_view top, std::string_view path) {
         return top.empty() ? path : path.substr(top.size() + 1);
     }
-    bool is_excluded(const std::string& relative) const {
+    bool is_excluded(std::string_view relative) const {
         return leaves_out(exclude_, relative) || leaves_out(include_, relative);
     }
-    bool can_skip(const std::string& relative) const {
+    bool can_skip(std::string_view relative) const {
         return exclude_.can_skip(relative) || include_.can_skip(relative);
     }
 
     void add_below(SelectedRoot& root, const std::string& directory, Listing& listing) {
         for (SourceFileInfo& child : listing.take(directory)) {
-            const std::string path = child.entry.path;
             const bool is_directory = child.entry.type == EntryType::directory;
-            const std::string relative = relative_to(root.self.entry.path, path);
+            const std::string_view relative = relative_to(root.self.entry.path, child.entry.path);
             const bool excluded = is_excluded(relative);
             if (excluded && (!is_directory || can_skip(relative))) continue;
             if (++count_ > kMaxFiles) {
@@ -140,13 +140,14 @@ private:
             }
             const std::size_t here = root.below.size();
             root.below.push_back(std::move(child));
-            if (is_directory) add_below(root, path, listing);
+            // By a copy of its path: `below` moves when it grows.
+            if (is_directory) add_below(root, std::string(root.below.back().entry.path), listing);
             // An excluded directory is only there for what an exception brings back in it.
             if (excluded && root.below.size() == here + 1) root.below.pop_back();
         }
     }
 
-    static bool leaves_out(const parser::IgnoreMatcher& matcher, const std::string& path) {
+    static bool leaves_out(const parser::IgnoreMatcher& matcher, std::string_view path) {
         return !matcher.empty() && matcher.excluded(path);
     }
 
@@ -169,7 +170,12 @@ private:
 
 }  // namespace
 
+std::unique_ptr<Selection> SourceTree::selected_ahead(const CopyFiles&) const {
+    return nullptr;
+}
+
 Selection select_files(const SourceTree& tree, const CopyFiles& copy, unsigned threads) {
+    if (const auto ahead = tree.selected_ahead(copy)) return std::move(*ahead);
     Selector selector(tree, copy, threads);
     for (const std::string& source : copy.sources) {
         if (copy.parents) {
