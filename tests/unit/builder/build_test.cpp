@@ -5,8 +5,10 @@
 #include "builder/step_costs.hpp"
 #include "layers/name_index.hpp"
 #include "registry/memory_registry.hpp"
+#include "registry/repository.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/builder_support.hpp"
+#include "tests/unit/registry/sample_image.hpp"
 
 #include <fcntl.h>
 #include <algorithm>
@@ -414,4 +416,44 @@ TEST_CASE_METHOD(Machine, "an image has the same layers whether its copies were 
     joined.cache = CacheUse::write;
     joined.outputs = {Output{.kind = Output::Kind::tar, .destination = place.at("files.tar")}};
     CHECK(build(joined) == packed);
+}
+
+namespace {
+
+std::size_t count_of(const Strings& log, const std::string& line) {
+    return static_cast<std::size_t>(std::count(log.begin(), log.end(), line));
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Machine, "a base's layer that the registry has is fetched only when somebody needs it") {
+    const registry::SampleImage base(std::string(1024, '\0'));  // the end mark of a tar, and nothing else
+    registry::Repository repository(client, Reference::parse("127.0.0.1:5000/base"));
+    base.push_to(repository, Strings{"1"});
+    const Digest layer = base.layer_descriptor().digest;
+    const std::string fetching = "GET /v2/base/blobs/" + layer.text();
+
+    BuildRequest pushed = request("FROM 127.0.0.1:5000/base:1\nLABEL a=b\n");
+    pushed.names = {Reference::parse("127.0.0.1:5000/app:1")};
+    pushed.outputs = {Output{.kind = Output::Kind::registry}};
+    build(pushed);
+    CHECK(memory.blob("app", layer) == base.layer);
+    CHECK(count_of(memory.log(), fetching) == 0);
+
+    // The store knows the image and where its layer is.
+    build("FROM 127.0.0.1:5000/app:1\nRUN [\"touch\", \"x\"]\n");
+    CHECK(count_of(memory.log(), fetching) == 1);
+    build("FROM 127.0.0.1:5000/app:1\nRUN [\"touch\", \"y\"]\n");
+    CHECK(count_of(memory.log(), fetching) == 1);
+}
+
+TEST_CASE_METHOD(Machine, "a base's layer that another registry does not have is fetched and sent") {
+    const registry::SampleImage base(std::string(1024, '\0'));
+    registry::Repository repository(client, Reference::parse("127.0.0.1:5000/base"));
+    base.push_to(repository, Strings{"1"});
+    BuildRequest packed = request("FROM 127.0.0.1:5000/base:1\nLABEL a=b\n");
+    packed.outputs = {Output{.kind = Output::Kind::oci_layout, .destination = place.at("layout")}};
+    build(packed);
+    CHECK(util::read_file(place.at("layout") + "/blobs/sha256/" + base.layer_descriptor().digest.hex(), 4096) ==
+          base.layer);
 }
