@@ -1,5 +1,7 @@
 #include "layers/block_table.hpp"
 
+#include <imgbuild/error.hpp>
+
 #include "layers/fsck.hpp"
 #include "layers/prune.hpp"
 #include "tests/support/catch.hpp"
@@ -7,6 +9,10 @@
 #include "tests/unit/layers/store_fixture.hpp"
 
 #include <fmt/format.h>
+
+#include <filesystem>
+#include <optional>
+#include <random>
 
 using namespace imgbuild;
 using namespace imgbuild::layers;
@@ -71,8 +77,9 @@ struct Fixture : StoreFixture {
         for (std::size_t i = first; i < bytes.size(); i += step) bytes[i] = static_cast<char>(bytes[i] ^ 1);
         util::write_all(util::open_path(path, O_WRONLY).get(), bytes, path);
     }
-    std::int64_t rows(const std::string& where = "1") const {
-        return sqlite::Database(root + "/index.db").query_integer("SELECT count(*) FROM blocks WHERE " + where);
+    std::size_t rows(const std::string& where = "1") const {
+        sqlite::Database database(root + "/index.db");
+        return static_cast<std::size_t>(database.query_integer("SELECT count(*) FROM blocks WHERE " + where));
     }
 };
 
