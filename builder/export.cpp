@@ -52,8 +52,8 @@ std::vector<Target> targets_of(std::span<const Reference> names) {
 }
 
 // Blobs go once to each repository; the second one on a registry mounts those of the first.
-void push(const PackedImage& image, const Output& output, std::span<const Reference> names, const Services& services, const std::function<std::vector<std::string>(const std::string&)>& mount_from,
-          const Work& work) {
+void push(const PackedImage& image, const Output& output, std::span<const Reference> names, const Services& services,
+          const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     // What other builders do as well; more gains nothing and annoys registries.
     constexpr unsigned kBlobsAtOnce = 4;
     const layers::ResolvedNames memory(services.store.root());
@@ -164,10 +164,10 @@ void keep_image(const Image& image, std::span<const Reference> names, layers::St
         const std::lock_guard lock(layer->mutex);
         if (layer->id) record.size += lease.facts(*layer->id).tar_size;
         if (is_left_behind(*layer, lease)) {
-            store.remember_remote(*layer->diff_id, {.repository = layer->remote->repository,
-                                                    .blob = {.digest = layer->remote->blob.digest,
-                                                             .size = layer->remote->blob.size},
-                                                    .media_type = layer->remote->blob.media_type});
+            store.remember_remote(*layer->diff_id,
+                                  {.repository = layer->remote->repository,
+                                   .blob = {.digest = layer->remote->blob.digest, .size = layer->remote->blob.size},
+                                   .media_type = layer->remote->blob.media_type});
         }
     }
     std::vector<std::string> texts;

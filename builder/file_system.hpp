@@ -30,7 +30,8 @@ struct RemoteLayer {
 
 /// A layer that the store knows only by where it is.
 inline RemoteLayer remote_layer(const layers::RemoteForm& remote, std::shared_ptr<oci::BlobSource> source) {
-    RemoteLayer out{.blob = {}, .source = std::move(source), .image = remote.repository, .repository = remote.repository};
+    RemoteLayer out{
+        .blob = {}, .source = std::move(source), .image = remote.repository, .repository = remote.repository};
     out.blob.media_type = remote.media_type;
     out.blob.digest = remote.blob.digest;
     out.blob.size = remote.blob.size;

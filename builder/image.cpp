@@ -74,8 +74,9 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
     in_parallel(image.fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
         Layer& layer = *image.fs.layers[i];
         const auto remote = packing.recompress == Recompress::no ? forms.find_remote_blob(layer) : std::nullopt;
-        out.blobs[i] = remote ? *remote
-                              : forms.ensure_blob(layer, packing.codec, part_of(work, std::move(stop)), packing.recompress);
+        out.blobs[i] =
+            remote ? *remote
+                   : forms.ensure_blob(layer, packing.codec, part_of(work, std::move(stop)), packing.recompress);
     });
     out.open_layer = [layers = image.fs.layers, &forms, packing](std::size_t i, const Work& sending) {
         return forms.lease().open_blob(forms.ensure_blob(*layers[i], packing.codec, sending, packing.recompress).blob);
@@ -108,7 +109,8 @@ void send_blobs(const PackedImage& image, oci::BlobSink& sink, const Work& work,
         const std::size_t i = layers[which];
         const oci::Descriptor& blob = image.manifest.layers[i];
         if (sink.has(blob, stop)) return;
-        sink.put(blob, [&] { return image.open_layer(i, part_of(work, stop)); }, stop);
+        sink.put(
+            blob, [&] { return image.open_layer(i, part_of(work, stop)); }, stop);
     });
 }
 

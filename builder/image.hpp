@@ -58,9 +58,9 @@ struct Packing {
     friend bool operator==(const Packing&, const Packing&) = default;
 };
 
-/// Makes the blobs (a base image's as they came, ours by the codec) and the manifest over them. A base image's blob that
-/// a registry has and the store has not is not fetched before the result's open_layer is asked for it: who takes the
-/// image may have it. `forms` must outlive the result.
+/// Makes the blobs (a base image's as they came, ours by the codec) and the manifest over them. A base image's blob
+/// that a registry has and the store has not is not fetched before the result's open_layer is asked for it: who takes
+/// the image may have it. `forms` must outlive the result.
 PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
                        const Work& work);
 

@@ -216,10 +216,9 @@ void Tables::put_remote(const DiffId& diff_id, const RemoteForm& remote) {
 std::optional<RemoteForm> Tables::remote(const DiffId& diff_id) {
     auto statement = db_.prepare("SELECT repository, digest, size, media_type FROM remotes WHERE diff_id = ?");
     if (!statement.bind(diff_id.digest()).next()) return std::nullopt;
-    return RemoteForm{
-        .repository = statement.text(0),
-        .blob = {.digest = statement.digest(1), .size = static_cast<std::uint64_t>(statement.integer(2))},
-        .media_type = statement.text(3)};
+    return RemoteForm{.repository = statement.text(0),
+                      .blob = {.digest = statement.digest(1), .size = static_cast<std::uint64_t>(statement.integer(2))},
+                      .media_type = statement.text(3)};
 }
 
 void Tables::pin_layer(std::string_view lease, const LayerId& id) {
