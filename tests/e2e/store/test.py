@@ -128,7 +128,8 @@ def test_upgrade(ws):
     context = ws.context({"Buildfile": BUILDFILE})
     ws.build(context, "-t", "app:1")
     sql(ws, """ALTER TABLE layers DROP COLUMN disk; ALTER TABLE layers DROP COLUMN tree; ALTER TABLE blobs DROP COLUMN disk;
-                   ALTER TABLE images DROP COLUMN last_used; DROP TABLE mounts; DROP TABLE costs; DROP TABLE remotes; DROP TABLE blocks; DROP TABLE directories; PRAGMA user_version = 1;""")
+                   ALTER TABLE images DROP COLUMN last_used; DROP TABLE mounts; DROP TABLE costs; DROP TABLE remotes;
+                   DROP TABLE blocks; DROP TABLE directories; PRAGMA user_version = 1;""")
     contains(ws.imgbuild("images").out, "app:1")
     contains(ws.build(context).err, "CACHED")
     for row in of_type(usage(ws), "layer"):
