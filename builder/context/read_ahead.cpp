@@ -58,7 +58,6 @@ void ReadAhead::look_at_all(const std::stop_token& stop) {
     std::size_t names = 0;
     for (Look& look : looks_) {
         std::shared_ptr<Selection> selection;
-        look.begun_at = std::chrono::steady_clock::now();
         if (names < kMostNames && !stop.stop_requested()) {
             try {
                 selection = std::make_shared<Selection>(select_files(*tree_, look.read, threads_));
@@ -74,6 +73,7 @@ void ReadAhead::look_at_all(const std::stop_token& stop) {
 void ReadAhead::finish(Look& look, std::shared_ptr<Selection> selection) {
     const std::lock_guard lock(mutex_);
     look.selection = std::move(selection);
+    look.done_at = std::chrono::steady_clock::now();
     look.done = true;
     changed_.notify_all();
 }
@@ -104,7 +104,7 @@ std::unique_ptr<Selection> ReadAhead::selected_ahead(const CopyFiles& read) cons
     if (look == looks_.end()) return nullptr;
     changed_.wait(lock, [&] { return look->done; });
     const std::shared_ptr<Selection> selection = std::exchange(look->selection, nullptr);
-    if (!selection || std::chrono::steady_clock::now() - look->begun_at > kFresh) return nullptr;
+    if (!selection || std::chrono::steady_clock::now() - look->done_at > kFresh) return nullptr;
     // read_all() may be looking at it still.
     if (depth_ == Depth::contents) return std::make_unique<Selection>(*selection);
     return std::make_unique<Selection>(std::move(*selection));

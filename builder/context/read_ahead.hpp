@@ -64,7 +64,7 @@ private:
     struct Look {
         CopyFiles read;
         bool done = false;
-        std::chrono::steady_clock::time_point begun_at = {};
+        std::chrono::steady_clock::time_point done_at = {};
         /// Null if it failed, was not made, or was given out.
         std::shared_ptr<Selection> selection = {};
     };
