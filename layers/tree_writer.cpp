@@ -80,19 +80,18 @@ public:
     }
 
     // The name is taken at once and the file made some time. Until then nobody touches the record but to read it.
-    void add_copy(Entry entry, CopySource source) {
+    void add_copy(Entry entry, LendFile lend) {
         IMGBUILD_ASSERT(entry.type == EntryType::file);
         make_way(entry);
         FilePlace place = inodes_.place_file(entry);
         Record& record = note(std::move(entry), 0);
         const std::uint64_t weight = 1 + record.entry.size / kBytesLikeAFile;
-        auto copy = [this, &record, place = std::move(place), source = std::move(source)] {
-            const util::Fd fd = source.open();
-            if (inodes_.make_copy(place, record.entry, fd.get()) == Stored::partly) {
+        auto copy = [this, &record, place = std::move(place), lend = std::move(lend)] {
+            lend([&](int fd) {
+                if (inodes_.make_copy(place, record.entry, fd) == Stored::fully) return;
                 const std::lock_guard lock(partly_mutex_);
                 partly_.push_back(&record.entry);
-            }
-            if (source.check) source.check(fd.get());
+            });
         };
         record.batch = batches_.add(parent_path(record.entry.path), weight, std::move(copy));
     }
@@ -415,8 +414,8 @@ void TreeWriter::add_copy(Entry entry, int fd) {
     state_->in_turn([&] { state_->add_copy(std::move(entry), fd); });
 }
 
-void TreeWriter::add_copy(Entry entry, CopySource source) {
-    state_->in_turn([&] { state_->add_copy(std::move(entry), std::move(source)); });
+void TreeWriter::add_copy(Entry entry, LendFile lend) {
+    state_->in_turn([&] { state_->add_copy(std::move(entry), std::move(lend)); });
 }
 
 void TreeWriter::wait() {

@@ -23,7 +23,6 @@
 #include "layers/entry.hpp"
 #include "layers/name_index.hpp"
 #include "util/bytes.hpp"
-#include "util/fd.hpp"
 #include "util/rooted_dir.hpp"
 
 namespace imgbuild::layers {
@@ -34,17 +33,12 @@ struct TreeOptions {
     /// A hard link gives its file its own owner, mode and time, as containerd and docker have it for the archives of
     /// ADD: the last name of a file says what it is like. By default it is the first.
     bool links_describe = false;
-    /// How many make the copies of add_copy(Entry, CopySource), the caller's among them. Nothing else depends on it.
+    /// How many make the copies of add_copy(Entry, LendFile), the caller's among them. Nothing else depends on it.
     unsigned threads = 1;
 };
 
-/// A file to be copied when its turn comes, which may be in another thread and after add_copy() has returned.
-struct CopySource {
-    /// A regular file. May throw.
-    std::function<util::Fd()> open;
-    /// Throws if the file that has been copied is not what it should be. May be empty.
-    std::function<void(int fd)> check = {};
-};
+/// Opens a regular file, lends it to `copy` once, and throws if what was copied is not what it should be.
+using LendFile = std::function<void(const std::function<void(int fd)>& copy)>;
 
 /// For one thread. After an exception the tree is unfinished and to be thrown away.
 class TreeWriter {
@@ -68,10 +62,11 @@ public:
     /// A regular file with the contents of the regular file `fd` (from its start, `entry.size` bytes), shared with it
     /// where the file system can (reflink), otherwise copied within the kernel.
     void add_copy(Entry entry, int fd);
-    /// The same, later and beside others. What goes wrong is thrown by a later call that has to wait, by finish() at
-    /// the latest: of several failures always the one of the earliest entry. Whoever destroys the writer before
-    /// finish() waits for the copies that have begun, and only for these.
-    void add_copy(Entry entry, CopySource source);
+    /// The same, but `lend` is called when its turn comes, perhaps by another thread and after add_copy() has returned.
+    /// What goes wrong is thrown by a later call that has to wait, by finish() at the latest: of several failures
+    /// always the one of the earliest entry. Whoever destroys the writer before finish() waits for the copies that have
+    /// begun, and only for these.
+    void add_copy(Entry entry, LendFile lend);
     /// Waits for all copies.
     void wait();
     /// The directory (made implicit if it is not there) hides what lower layers have in it.

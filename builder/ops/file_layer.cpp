@@ -132,15 +132,11 @@ private:
 
     // In another thread, as it comes. The placement and its files outlive the writer, which this object does not.
     void add_copy(Entry entry, const FromSource& source) {
-        const SourceFiles& files = layer_.files;
-        const std::stop_token& stop = work_.stop;
         writer_.add_copy(std::move(entry),
-                         {.open =
-                              [&files, &source, &stop] {
-                                  if (stop.stop_requested()) throw Cancelled();
-                                  return files.open(source.action, source.file);
-                              },
-                          .check = [&files, &source](int fd) { files.check(source.action, source.file, fd); }});
+                         [&files = layer_.files, &work = work_, &source](const std::function<void(int fd)>& copy) {
+                             if (work.stop.stop_requested()) throw Cancelled();
+                             files.read(source.action, source.file, copy);
+                         });
     }
 
     void unpack(const FromArchive& archive, const std::string& directory) {

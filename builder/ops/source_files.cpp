@@ -22,20 +22,13 @@ bool SourceFiles::keeps_times(std::size_t action) const {
     return sources_.at(action).tree->keeps_times();
 }
 
-util::Fd SourceFiles::open(std::size_t action, const SourceFileInfo& file) const {
-    return sources_.at(action).tree->open(file);
-}
-
-void SourceFiles::check(std::size_t action, const SourceFileInfo& file, int fd) const {
-    const auto checksum = checksums_.at(action).find(file.entry.path);
-    if (checksum == checksums_[action].end()) return;
-    require_unchanged(*sources_[action].tree, file, fd, *checksum->second, looked_at_);
-}
-
 void SourceFiles::read(std::size_t action, const SourceFileInfo& file, const std::function<void(int fd)>& use) const {
-    const util::Fd fd = open(action, file);
+    const SourceTree& tree = *sources_.at(action).tree;
+    const util::Fd fd = tree.open(file);
     use(fd.get());
-    check(action, file, fd.get());
+    const auto checksum = checksums_[action].find(file.entry.path);
+    if (checksum == checksums_[action].end()) return;
+    require_unchanged(tree, file, fd.get(), *checksum->second, looked_at_);
 }
 
 }  // namespace imgbuild::builder

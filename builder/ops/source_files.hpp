@@ -35,12 +35,8 @@ public:
 
     /// Do the times of this action's files mean something?
     bool keeps_times(std::size_t action) const;
-    util::Fd open(std::size_t action, const SourceFileInfo& file) const;
-    /// After `fd` was read: what was read is what the key speaks of. The user's files can change in between. Throws
-    /// Error
-    /// ("source.changed"), IoError.
-    void check(std::size_t action, const SourceFileInfo& file, int fd) const;
-    /// Opens, lends to `use`, and checks.
+    /// Lends the opened file to `use`, and then sees to it that what was read is what the key speaks of: the user's
+    /// files can change in between. Throws Error ("source.changed"), IoError.
     void read(std::size_t action, const SourceFileInfo& file, const std::function<void(int fd)>& use) const;
 
 private:

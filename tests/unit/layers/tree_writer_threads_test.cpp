@@ -38,7 +38,12 @@ public:
         }
     }
     static std::size_t size(int i) { return i == 0 ? 0 : std::size_t{1} << (2 * i - 2); }
-    util::Fd open(int i) const { return tree_.root().open_file(source_name(i), O_RDONLY); }
+    void lend(int i, const std::function<void(int)>& copy) const {
+        copy(tree_.root().open_file(source_name(i), O_RDONLY).get());
+    }
+    LendFile lender(int i) const {
+        return [this, i](const auto& copy) { lend(i, copy); };
+    }
 
 private:
     Tree tree_;
@@ -105,9 +110,8 @@ private:
         Entry made = entry(EntryType::file);
         made.size = Sources::size(from);
         if (below(3) == 0) last_file_ = made.path;
-        return [this, from, made = std::move(made)](TreeWriter& writer) {
-            writer.add_copy(made, {.open = [this, from] { return sources_.open(from); }});
-        };
+        return
+            [this, from, made = std::move(made)](TreeWriter& writer) { writer.add_copy(made, sources_.lender(from)); };
     }
 
     std::mt19937_64 random_;
@@ -124,8 +128,10 @@ void list(const Tree& tree, const std::string& path, std::string& out) {
     for (const util::DirEntry& found : util::list_directory(directory.get(), path)) {
         const std::string inside = join_path(path, found.name);
         const auto status = tree.root().stat(inside, Follow::no);
-        out += fmt::format("{} {:o} {}:{} {} {} {}", inside, status->st_mode, status->st_uid, status->st_gid,
-                           status->st_nlink, S_ISDIR(status->st_mode) ? 0 : status->st_size, status->st_mtim.tv_sec);
+        out +=
+            fmt::format("{} {:o} {}:{} {}", inside, status->st_mode, status->st_uid, status->st_gid, status->st_nlink);
+        // Whiteouts have the time of the day.
+        if (!S_ISCHR(status->st_mode)) out += fmt::format(" {}", status->st_mtim.tv_sec);
         for (const auto& [name, value] : util::read_xattrs_at(directory.get(), found.name, inside)) {
             out += fmt::format(" {}={}", name, value);
         }
@@ -150,10 +156,9 @@ std::string outcome(const std::vector<Step>& steps, unsigned threads) {
     }
 }
 
-Step copy_of(const Sources& sources, int i, std::function<void(int)> check = {}) {
-    return [&sources, i, check = std::move(check)](TreeWriter& writer) {
-        writer.add_copy(file(fmt::format("d{}/f{}", i / 10, i), Sources::size(3)),
-                        {.open = [&sources] { return sources.open(3); }, .check = check});
+Step copy_of(int i, LendFile lend) {
+    return [i, lend = std::move(lend)](TreeWriter& writer) {
+        writer.add_copy(file(fmt::format("d{}/f{}", i / 10, i), Sources::size(3)), lend);
     };
 }
 
@@ -182,26 +187,25 @@ TEST_CASE("of several failures the earliest entry's is told, whoever meets it") 
     CAPTURE(threads);
     const Sources sources;
     std::vector<Step> steps;
-    for (int i = 0; i < 600; ++i) steps.push_back(copy_of(sources, i));
+    for (int i = 0; i < 600; ++i) steps.push_back(copy_of(i, sources.lender(3)));
     SECTION("a source that is not what it should be") {
-        const auto fail = [](int) { throw IoError("look at", "source 300", EIO); };
-        steps[300] = copy_of(sources, 300, fail);
-        steps[301] = copy_of(sources, 301, [](int) { throw IoError("look at", "source 301", EIO); });
+        for (const int i : {300, 301, 590}) {
+            steps[i] = copy_of(i, [&sources, i](const auto& copy) {
+                sources.lend(3, copy);
+                throw IoError("look at", fmt::format("source {}", i), EIO);
+            });
+        }
         steps[500] = [](TreeWriter& writer) { writer.add(file("d0/f0/x")); };
         CHECK_THAT(outcome(steps, threads), Catch::Contains("source 300"));
     }
     SECTION("an entry that cannot be, after a source that cannot be opened") {
-        steps[297] = [](TreeWriter& writer) {
-            writer.add_copy(file("d29/f297", 1), {.open = []() -> util::Fd { throw IoError("open", "gone", ENOENT); }});
-        };
+        steps[297] = copy_of(297, [](const auto&) { throw IoError("open", "gone", ENOENT); });
         steps[298] = [](TreeWriter& writer) { writer.add(file("d0/f0/x")); };
         CHECK_THAT(outcome(steps, threads), Catch::Contains("'gone'"));
     }
     SECTION("an entry that cannot be, before a source of another size") {
         steps[299] = [](TreeWriter& writer) { writer.add(file("d0/f0/x")); };
-        steps[300] = [&sources](TreeWriter& writer) {
-            writer.add_copy(file("other", 99), {.open = [&sources] { return sources.open(3); }});
-        };
+        steps[300] = copy_of(300, sources.lender(4));
         CHECK_THAT(outcome(steps, threads), Catch::Contains("something lies in 'd0/f0'"));
     }
 }
@@ -215,7 +219,7 @@ TEST_CASE("a source of another size has changed") {
     const Tree tree;
     TreeWriter writer(tree.root(), {.threads = threads});
     const auto copy = [&, i = from, size = size] {
-        writer.add_copy(file("f", size), {.open = [&sources, i] { return sources.open(i); }});
+        writer.add_copy(file("f", size), sources.lender(i));
         writer.finish();
     };
     CHECK_THROWS_AS(copy(), CorruptData);
@@ -230,10 +234,10 @@ TEST_CASE("what stops the copies surfaces, and no more are begun") {
     TreeWriter writer(tree.root(), {.threads = threads});
     const auto copy_all = [&] {
         for (int i = 0; i < 20'000; ++i) {
-            writer.add_copy(file(fmt::format("d{}/f{}", i / 10, i), Sources::size(2)), {.open = [&] {
-                                if (++opened > 100) throw Cancelled();
-                                return sources.open(2);
-                            }});
+            copy_of(i, [&](const auto& copy) {
+                if (++opened > 100) throw Cancelled();
+                sources.lend(3, copy);
+            })(writer);
         }
         writer.finish();
     };
@@ -250,13 +254,11 @@ TEST_CASE("a writer that is destroyed leaves no copy under way") {
     {
         TreeWriter writer(tree.root(), {.threads = threads});
         for (int i = 0; i < 1000; ++i) {
-            writer.add_copy(file(fmt::format("d{}/f{}", i / 10, i), Sources::size(2)),
-                            {.open =
-                                 [&] {
-                                     ++under_way;
-                                     return sources.open(2);
-                                 },
-                             .check = [&](int) { --under_way; }});
+            copy_of(i, [&](const auto& copy) {
+                ++under_way;
+                sources.lend(3, copy);
+                --under_way;
+            })(writer);
         }
     }
     CHECK(under_way == 0);
@@ -267,7 +269,7 @@ TEST_CASE("a hard link to a copy under way has its file") {
     const Tree tree;
     TreeWriter writer(tree.root(), {.threads = 2});
     for (int i = 0; i < 200; ++i) {
-        copy_of(sources, i)(writer);
+        copy_of(i, sources.lender(3))(writer);
         writer.add({.path = fmt::format("links/l{}", i),
                     .type = EntryType::hardlink,
                     .link_target = fmt::format("d{}/f{}", i / 10, i)});
