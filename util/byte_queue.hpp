@@ -28,10 +28,6 @@ public:
     /// Calls `produce` with what takes the bytes, and ends the stream when it returns. What it throws is thrown out of
     /// the reader's read(), after all bytes that came before. Never throws. Call once.
     void run_producer(const std::function<void(Sink&)>& produce) noexcept;
-    /// For a writer that is no function of its own: waits while the queue is full.
-    void write(std::span<const std::byte> bytes);
-    /// No more comes. Idempotent.
-    void end() { end(nullptr); }
 
     // The reading side.
     Source& source() { return reader_; }
@@ -59,6 +55,7 @@ private:
     };
 
     std::size_t read(std::span<std::byte> into);
+    void write(std::span<const std::byte> bytes);
     void end(std::exception_ptr failure);
 
     Reader reader_{*this};
