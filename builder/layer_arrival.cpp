@@ -140,11 +140,14 @@ void LayerForms::add_missing_tree(Layer& layer, const Work& work) {
     if (lease_.has_tree(*layer.id)) return;
     const auto form = lease_.find_form(diff_id, "");
     if (!form) throw layer_lost(layer);
+    // Steps see the same times in whatever way the tree came about.
+    const layers::NameIndex names = layers::NameIndex::parse(lease_.read_names(*layer.id));
+    const std::int64_t implicit_mtime = names.implicit().empty() ? 0 : names.entries()[names.implicit()[0]].mtime;
     in_context(fmt::format("unpacking layer {} of the store", diff_id.digest().brief()), [&] {
         const auto blob = lease_.open_blob(form->blob);
         layers::UnfinishedLayer unfinished = lease_.begin_layer();
         const layers::UnpackResult result =
-            layers::unpack_layer(*blob, util::RootedDir::open(unfinished.tree()), {}, work.stop);
+            layers::unpack_layer(*blob, util::RootedDir::open(unfinished.tree()), {}, work.stop, implicit_mtime);
         if (result.diff_id != diff_id) throw CorruptData("the layer's tar", diff_id.text(), result.diff_id.text());
         lease_.add_tree(*layer.id, std::move(unfinished), result.names.serialize());
     });

@@ -89,13 +89,13 @@ void add_entry(Entry& entry, util::Source& content, TreeWriter& tree) {
 }  // namespace
 
 UnpackResult unpack_layer(util::Source& blob, const util::RootedDir& tree, const ArchiveLimits& limits,
-                          std::stop_token stop) {
+                          std::stop_token stop, std::int64_t implicit_mtime) {
     const auto plain = open_layer_blob(blob, limits);
     HashingSource tar(*plain);
     // Inflating and hashing keep one core busy, making files another.
     util::ReadAhead ahead(tar, kReadAheadBytes);
     ArchiveReader reader(ahead, AbsoluteNames::refuse, limits, std::move(stop));
-    TreeWriter writer(tree);
+    TreeWriter writer(tree, {.implicit_mtime = implicit_mtime});
     while (Entry* entry = reader.next()) add_entry(*entry, reader.content(), writer);
     reader.drain();
     UnpackResult out;

@@ -27,8 +27,9 @@ struct UnpackResult {
 /// Unpacks the layer `blob` (plain, gzip or zstd by its first bytes) into the empty directory `tree`, in one pass.
 /// `blob` is read to its end, by another thread; verifying it is the caller's wrapper (util::VerifyingSource). Layers
 /// need nothing of each other, so several may be unpacked at once. Throws CorruptData for hostile or damaged archives,
-/// IoError, Cancelled; the tree is then to be thrown away.
+/// IoError, Cancelled; the tree is then to be thrown away. `implicit_mtime`: the time of directories that the tar
+/// leaves implicit, seconds since 1970.
 UnpackResult unpack_layer(util::Source& blob, const util::RootedDir& tree, const ArchiveLimits& limits = {},
-                          std::stop_token stop = {});
+                          std::stop_token stop = {}, std::int64_t implicit_mtime = 0);
 
 }  // namespace imgbuild::layers

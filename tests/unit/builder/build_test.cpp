@@ -2,6 +2,7 @@
 
 #include "builder/build.hpp"
 
+#include "builder/layer_forms.hpp"
 #include "builder/step_costs.hpp"
 #include "layers/name_index.hpp"
 #include "registry/memory_registry.hpp"
@@ -94,8 +95,12 @@ struct Machine {
     }
     std::string read(const Digest& id, std::size_t layer, const std::string& path) const {
         layers::Lease lease = store->begin_lease();
-        const auto found = lease.find_layer(image(id).diff_ids.at(layer));
-        return util::read_file(lease.tree_path(found.value()) + "/" + path, 1U << 20);
+        LayerForms forms(lease, 1);
+        Layer wanted(Digest{});
+        wanted.diff_id = image(id).diff_ids.at(layer);
+        test::Recorder unheard;
+        const auto tree = forms.ensure_tree(wanted, {.stop = {}, .progress = unheard});
+        return util::read_file(lease.tree_path(tree) + "/" + path, 1U << 20);
     }
     std::int64_t time_of(const Digest& id, std::size_t layer, const std::string& path) const {
         return names(id, layer).find(path)->mtime;

@@ -51,7 +51,7 @@ TEST_CASE("what is copied or mounted from is read") {
     const NodeId context = graph.add(local());
     const NodeId copied = graph.add(copy(std::nullopt, context));
     const NodeId mounted = graph.add(copy(std::nullopt, context));
-    const NodeId command = graph.add(exec(graph.add(image()), {BindMount{.target = "/m", .from = mounted}}));
+    const NodeId command = graph.add(exec(graph.add(image()), {BindMount{.from = mounted, .target = "/m"}}));
     const NodeId target = graph.add(copy(command, copied));
     const std::vector<bool> read = read_as_trees(graph, target, false);
     CHECK(read[copied]);
