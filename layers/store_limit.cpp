@@ -49,7 +49,7 @@ std::vector<std::string> make_room(StoreData& store, Tables& tables, std::uint64
     std::uint64_t stays = inventory.total();
     const std::vector<std::size_t> plan = plan_prune(inventory, rules);
     for (const std::size_t i : plan) stays -= inventory.objects[i].bytes;
-    if (stays + wanted > store.limit()) throw too_much(store, bytes, stays);
+    if (stays + wanted > store.limit()) throw too_much(store, bytes == 0 ? 0 : wanted, stays);
     std::vector<std::string> out;
     for (const std::size_t i : plan) {
         if (std::string path = drop_object(store, tables, inventory.objects[i]); !path.empty())
