@@ -77,30 +77,33 @@ CREATE TABLE pins (
 CREATE INDEX pins_by_object ON pins (kind, object);
 )sql";
 
-// `disk` is what an object takes of the disk, in bytes; NULL until it was measured. `tree` is 0 for a layer that has a
-// blob and no tree. When an image was last used nobody
+// `disk` is what an object takes of the disk, in bytes; NULL until it was measured. When an image was last used nobody
 // has noted before, so none counts as old.
 constexpr const char* kToVersion2 = R"sql(
 ALTER TABLE layers ADD COLUMN disk INTEGER;
 ALTER TABLE blobs ADD COLUMN disk INTEGER;
-ALTER TABLE layers ADD COLUMN tree INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE images ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0;
 UPDATE images SET last_used = CAST(strftime('%s', 'now') AS INTEGER) * 1000000000;
 CREATE TABLE mounts (
     path TEXT PRIMARY KEY,
     disk INTEGER NOT NULL,
     measured INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE costs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    step BLOB NOT NULL UNIQUE,
+    time INTEGER NOT NULL,
+    memory INTEGER NOT NULL);
+)sql";
+
+// `tree` is 0 for a layer that has a blob and no tree.
+constexpr const char* kToVersion3 = R"sql(
+ALTER TABLE layers ADD COLUMN tree INTEGER NOT NULL DEFAULT 1;
 CREATE TABLE remotes (
     diff_id BLOB PRIMARY KEY,
     repository TEXT NOT NULL,
     digest BLOB NOT NULL,
     size INTEGER NOT NULL,
     media_type TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE costs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    step BLOB NOT NULL UNIQUE,
-    time INTEGER NOT NULL,
-    memory INTEGER NOT NULL);
 CREATE TABLE blocks (
     print INTEGER NOT NULL,
     codec_id TEXT NOT NULL,
@@ -118,7 +121,7 @@ CREATE TABLE directories (
     UNIQUE (device, inode));
 )sql";
 
-constexpr std::array kMigrations = {kToVersion1, kToVersion2};
+constexpr std::array kMigrations = {kToVersion1, kToVersion2, kToVersion3};
 constexpr auto kSchemaVersion = static_cast<std::int64_t>(kMigrations.size());
 
 void refuse_newer(std::int64_t version, const std::string& path) {

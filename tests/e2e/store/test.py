@@ -136,7 +136,7 @@ def test_upgrade(ws):
     for row in of_type(usage(ws), "layer"):
         equal(row["bytes"], disk_use(ws.root / "layers" / row["id"]), f"the size of {row}")
     sql(ws, "PRAGMA user_version = 99")
-    contains(ws.imgbuild("images", code=11).err, "has format 99, and this imgbuild knows only up to 2")
+    contains(ws.imgbuild("images", code=11).err, "has format 99, and this imgbuild knows only up to 3")
 
 
 # ---------------------------------------------------------------- fsck

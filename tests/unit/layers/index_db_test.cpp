@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kVersion = 3;
 
 /// A store as format 1 left it: the index of testdata/store/index-v1.sql and the objects that it speaks of.
 struct OldStore {
@@ -80,13 +80,13 @@ TEST_CASE_METHOD(OldStore, "an upgrade that fails changes nothing") {
 }
 
 TEST_CASE_METHOD(OldStore, "a later format is refused and left as it is") {
-    execute("PRAGMA user_version = 3");
+    execute("PRAGMA user_version = 4");
     try {
         static_cast<void>(Store::open(root));
         FAIL("opened");
     } catch (const Error& error) {
         CHECK(error.code() == "store.too-new");
-        CHECK(error.message().find("has format 3, and this imgbuild knows only up to 2") != std::string::npos);
+        CHECK(error.message().find("has format 4, and this imgbuild knows only up to 3") != std::string::npos);
     }
     CHECK(query("SELECT count(*) FROM pragma_table_info('layers') WHERE name = 'disk'") == 0);
 }
