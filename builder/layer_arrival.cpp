@@ -136,7 +136,6 @@ layers::LayerId LayerForms::unpack(const Layer& layer, const Work& work) {
 void LayerForms::add_missing_tree(Layer& layer, const Work& work) {
     const DiffId diff_id = lease_.facts(*layer.id).diff_id.value();
     const auto claim = lease_.claim(tree_claim(diff_id), work.stop);
-    layer.names.reset();
     if (lease_.has_tree(*layer.id)) return;
     const auto form = lease_.find_form(diff_id, "");
     if (!form) throw layer_lost(layer);

@@ -25,6 +25,8 @@ layers::LayerId LayerForms::ensure_tree(Layer& layer, const Work& work) {
     const std::lock_guard lock(layer.mutex);
     find_or_unpack(layer, work);
     if (!layer.has_tree) {
+        // If they were read, there was no tree, and they do not say what its inodes lack; whoever made it.
+        layer.names.reset();
         if (!lease_.has_tree(*layer.id)) add_missing_tree(layer, work);
         layer.has_tree = true;
     }
@@ -48,6 +50,8 @@ void LayerForms::ensure_stored(const FileSystem& fs, const Work& work) {
 
 std::shared_ptr<const layers::NameIndex> LayerForms::names_locked(Layer& layer) {
     if (!layer.names) {
+        // Before they are read: a tree may come at any time, and brings its own.
+        layer.has_tree = layer.has_tree || lease_.has_tree(*layer.id);
         const std::string bytes = lease_.read_names(*layer.id);
         layer.names = std::make_shared<const layers::NameIndex>(layers::NameIndex::parse(bytes));
     }

@@ -162,3 +162,17 @@ TEST_CASE_METHOD(Copy, "a file that changes before it is packed is an error, als
     CHECK_THROWS_WITH(make(kPlain, [&] { write(name, "changed"); }), Catch::Contains(name));
     CHECK_FALSE(store->begin_lease().find_layer(util::Sha256::of("1")));
 }
+
+TEST_CASE_METHOD(Copy, "names that were read before somebody else made the tree are read again with it") {
+    write("a", "text");
+    Layer layer(util::Sha256::of("layer"));
+    layer.id = make(kPlain);
+    const layers::NameIndex before = *forms.ensure_names(layer, work);
+    std::vector<layers::Entry> entries(before.entries().begin(), before.entries().end());
+    entries.back().overridden = true;
+    const layers::NameIndex theirs(std::move(entries));
+    lease.add_tree(*layer.id, lease.begin_layer(), theirs.serialize());
+    forms.ensure_tree(layer, work);
+    CHECK(*forms.ensure_names(layer, work) == theirs);
+    CHECK_FALSE(before == theirs);
+}
