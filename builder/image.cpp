@@ -69,21 +69,28 @@ PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& pac
                        const Work& work) {
     PackedImage out;
     out.config_text = image.config_text;
-    out.blobs.resize(image.fs.layers.size());
+    std::vector<layers::BlobForm> blobs(image.fs.layers.size());
     // Layers one after the other where we compress, since that uses all cores by itself; fetching overlaps.
     in_parallel(image.fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
         Layer& layer = *image.fs.layers[i];
         const auto remote = packing.recompress == Recompress::no ? forms.find_remote_blob(layer) : std::nullopt;
-        out.blobs[i] =
-            remote ? *remote
-                   : forms.ensure_blob(layer, packing.codec, part_of(work, std::move(stop)), packing.recompress);
+        blobs[i] = remote ? *remote
+                          : forms.ensure_blob(layer, packing.codec, part_of(work, std::move(stop)), packing.recompress);
     });
-    out.open_layer = [layers = image.fs.layers, &forms, packing](std::size_t i, const Work& sending) {
-        return forms.lease().open_blob(forms.ensure_blob(*layers[i], packing.codec, sending, packing.recompress).blob);
+    out.open_layer = [stack = image.fs.layers, blobs, &forms, packing](std::size_t i, const Work& sending) {
+        const layers::BlobInfo& wanted = blobs[i].blob;
+        if (!forms.lease().find_blob(wanted.digest)) {
+            static_cast<void>(forms.ensure_blob(*stack[i], packing.codec, sending, packing.recompress));
+        }
+        // Another build may meanwhile have brought the same tar in another blob, which the manifest does not name.
+        if (stack[i]->remote && !forms.lease().find_blob(wanted.digest)) {
+            static_cast<void>(forms.fetch(*stack[i]->remote, sending));
+        }
+        return forms.lease().open_blob(wanted);
     };
     out.manifest.media_type = std::string(oci::media_type::kManifest);
     out.manifest.config = oci::describe(oci::media_type::kConfig, out.config_text);
-    for (const layers::BlobForm& form : out.blobs) {
+    for (const layers::BlobForm& form : blobs) {
         oci::Descriptor layer;
         layer.media_type = oci_media_type(form.media_type);
         layer.digest = form.blob.digest;

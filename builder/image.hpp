@@ -42,7 +42,6 @@ struct PackedImage {
     oci::Descriptor descriptor;
     std::string manifest_text;
     std::string config_text;
-    std::vector<layers::BlobForm> blobs;
     /// Opens the content of a layer, by its number; the store need not have it yet. Called from several threads.
     std::function<std::unique_ptr<util::Source>(std::size_t layer, const Work& work)> open_layer = {};
 };
