@@ -259,11 +259,40 @@ std::uint64_t mount_id(int directory) {
     return (status.stx_mask & STATX_MNT_ID) != 0 ? status.stx_mnt_id : 0;
 }
 
-// Missing directories from the outside in, each below what is mounted there by now. A link in an outer mount may lead
-// back into the root, where a mount point would become part of the layer.
+bool is_there(const State& state, const char* path) {
+    const int target = find_target(state, path);
+    if (target >= 0) close(target);
+    return target >= 0;
+}
+
+// Makes what is missing at `part`, a part of the mount point `path`. A link in an outer mount may lead back into the
+// root, where a mount point would become part of the layer.
+void make_part(State& state, const char* part, bool file, const char* path) {
+    char directory[4096];
+    char name[256];
+    const char* slash = std::strrchr(part, '/');
+    std::snprintf(name, sizeof(name), "%s", slash + 1);
+    std::snprintf(directory, sizeof(directory), "%.*s", slash == part ? 1 : static_cast<int>(slash - part), part);
+    const int parent = check(state, open_in_root(state.root, directory, O_RDONLY | O_DIRECTORY), "open", directory);
+    if (const std::uint64_t id = mount_id(parent); id != 0 && id == mount_id(state.root)) {
+        errno = EXDEV;
+        fail(state, "make mount point", path);
+    }
+    const int made =
+        file ? openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : mkdirat(parent, name, 0755);
+    // Another step that shares the directory may have made it in between; a link that leads nowhere stays an error.
+    if (const int reason = errno; made < 0 && (reason != EEXIST || !is_there(state, part))) {
+        errno = reason;
+        fail(state, "make mount point", path);
+    }
+    if (file && made >= 0) close(made);
+    close(parent);
+}
+
+// Missing directories from the outside in, each below what is mounted there by now.
 void carry_out(State& state, const op::MakeMountPoint<Viewed>& operation) {
     const char* path = operation.target.data;
-    if (find_target(state, path) >= 0) return;
+    if (is_there(state, path)) return;
     char part[4096];
     if (operation.target.size >= sizeof(part)) {
         errno = ENAMETOOLONG;
@@ -273,27 +302,7 @@ void carry_out(State& state, const op::MakeMountPoint<Viewed>& operation) {
         if (path[end] != '/' && path[end] != '\0') continue;
         std::memcpy(part, path, end);
         part[end] = '\0';
-        const int there = find_target(state, part);
-        if (there >= 0) {
-            close(there);
-            continue;
-        }
-        char* slash = std::strrchr(part, '/');
-        char name[256];
-        std::snprintf(name, sizeof(name), "%s", slash + 1);
-        slash[slash == part ? 1 : 0] = '\0';
-        const int parent = check(state, open_in_root(state.root, part, O_RDONLY | O_DIRECTORY), "open", part);
-        if (const std::uint64_t id = mount_id(parent); id != 0 && id == mount_id(state.root)) {
-            errno = EXDEV;
-            fail(state, "make mount point", path);
-        }
-        if (operation.file != 0 && path[end] == '\0') {
-            close(check(state, openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), "make mount point",
-                        path));
-        } else {
-            check(state, mkdirat(parent, name, 0755), "make mount point", path);
-        }
-        close(parent);
+        if (!is_there(state, part)) make_part(state, part, operation.file != 0 && path[end] == '\0', path);
     }
 }
 

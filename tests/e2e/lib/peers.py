@@ -25,7 +25,7 @@ def require_data():
 
 
 def run_suite(ws, program, topics, *arguments):
-    """{topic: (passed, total)}; prints the runner's own table. It is run by the plain user, if there is one."""
+    """{topic: (passed, total)}; prints the runner's own table and what fails. It is run by the plain user, if there is one."""
     data = require_data()
     counts = {}
     for topic in topics:
@@ -34,15 +34,26 @@ def run_suite(ws, program, topics, *arguments):
         done = ws.run(*plain_user.prefix(), "python3", "-B", data / "runner" / program, "--imgbuild", workspace.binary(), "--data",
                       data, "--topic", topic, "--json", report, *arguments, timeout=1100)
         print(done.out, end="", flush=True)
-        sets = json.loads(report.read_text())["sets"].values()
+        result = json.loads(report.read_text())
+        print_failed(result["cases"])
+        sets = result["sets"].values()
         counts[topic] = (sum(entry["passed"] for entry in sets), sum(entry["total"] for entry in sets))
     return counts
+
+
+def print_failed(cases):
+    """Which cases fail, why, and the last that the builder said: a case that fails once in a hundred runs has to tell it then."""
+    for case in cases:
+        if not case["passed"]:
+            print(f"       {case['set']}/{case['name']}: {case.get('reason', 'failed')}")
+            for line in (case.get("stderr") or "").splitlines()[-20:]:
+                print(f"         | {line}", flush=True)
 
 
 def run_builds(ws):
     """The suites of builds."""
     base = ws.path / "base" if plain_user.name() else workspace.CACHE / "conformance-base"
-    return run_suite(ws, "builds.py", BUILD_TOPICS, "--jobs", "2", "--timeout", "60", "--base-cache", base)
+    return run_suite(ws, "builds.py", BUILD_TOPICS, "--jobs", "2", "--timeout", "60", "--base-cache", base, "--stderr")
 
 
 def require_floor(counts):

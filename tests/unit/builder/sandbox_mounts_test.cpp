@@ -4,8 +4,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <array>
+#include <barrier>
 #include <filesystem>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/sandbox_support.hpp"
@@ -86,6 +90,37 @@ TEST_CASE("mounts lie inside other mounts, of whatever kind") {
     CHECK(outcome.out == "1\ns\nk\n");
     CHECK_THAT(outcome.err, Contains("/mnt/z: Read-only file system"));
     CHECK(std::filesystem::exists(workspace.path("cache") + "/made"));
+}
+
+TEST_CASE("steps that share a directory make the same mount point in it at once") {
+    worker_facts();
+    const Workspace shared;
+    util::make_directories(shared.path("cache"));
+    for (int round = 0; round < 25; ++round) {
+        const std::string place = "/mnt/" + std::to_string(round) + "/x/y";
+        std::array<Outcome, 4> outcomes;
+        std::barrier start(std::ssize(outcomes));
+        {
+            std::vector<std::jthread> threads;
+            for (Outcome& outcome : outcomes) {
+                threads.emplace_back([&shared, &place, &start, &outcome] {
+                    const Workspace workspace;
+                    util::make_directories(workspace.lower() + "/mnt");
+                    StepSpec step = workspace.shell("echo done");
+                    step.mounts = {
+                        BindMount{.source = shared.path("cache"), .target = "/mnt", .access = Access::read_write},
+                        TmpfsMount{.target = place}};
+                    start.arrive_and_wait();
+                    try {
+                        outcome = run(step);
+                    } catch (const Error& error) {
+                        outcome.out = error.what();
+                    }
+                });
+            }
+        }
+        for (const Outcome& outcome : outcomes) CHECK(outcome.out == "done\n");
+    }
 }
 
 TEST_CASE("secrets are files with their owner and mode, and variables; the plan does not have them") {
