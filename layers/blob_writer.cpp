@@ -123,6 +123,7 @@ BlobInfo BlobWriter::commit(const std::optional<BlobInfo>& expected) {
         util::check(::rename(state->path.c_str(), store.blob_path(made.digest).c_str()), "put into place",
                     store.blob_path(made.digest));
     });
+    store.written().add(made.digest, state->fd.get());
     return made;
 }
 

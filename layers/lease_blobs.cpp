@@ -17,14 +17,30 @@ std::string describe(const Digest& digest) {
     return fmt::format("the stored blob {}", digest.text());
 }
 
-// A blob's file, checked on the way; a bad one is moved out of the store by the first who notices.
+// A blob's file. What this process wrote and hashed itself need not be hashed once more.
+class BlobFile final : public util::Source {
+public:
+    BlobFile(const StoreData& store, const BlobInfo& blob, int fd) : content_(fd, store.blob_path(blob.digest)) {
+        if (store.written().has(blob.digest, fd)) {
+            proof_ = util::Proof{.digest = blob.digest, .size = blob.size, .file = fd};
+        }
+    }
+    std::size_t read(std::span<std::byte> into) override { return content_.read(into); }
+    std::optional<util::Proof> proof() const override { return proof_; }
+
+private:
+    util::FdSource content_;
+    std::optional<util::Proof> proof_;
+};
+
+// Checked on the way; a bad one is moved out of the store by the first who notices.
 class StoredBlob final : public util::Source {
 public:
     StoredBlob(std::shared_ptr<StoreData> store, const BlobInfo& blob, util::Fd fd)
         : store_(std::move(store)),
           digest_(blob.digest),
           fd_(std::move(fd)),
-          file_(fd_.get(), store_->blob_path(digest_)),
+          file_(*store_, blob, fd_.get()),
           verified_(file_, digest_, blob.size, describe(digest_)) {}
 
     std::size_t read(std::span<std::byte> into) override {
@@ -35,12 +51,13 @@ public:
             throw;
         }
     }
+    std::optional<util::Proof> proof() const override { return verified_.proof(); }
 
 private:
     std::shared_ptr<StoreData> store_;
     Digest digest_;
     util::Fd fd_;
-    util::FdSource file_;
+    BlobFile file_;
     util::VerifyingSource verified_;
 };
 

@@ -229,7 +229,8 @@ public:
     /// To be committed only if it did.
     BlobWriter begin_proven_blob(const BlobInfo& blob);
     std::optional<BlobInfo> find_blob(const Digest& digest);
-    /// Verified while it is read. Throws CorruptData if the store does not have it.
+    /// Verified while it is read; what this process wrote is so already, and its proof() has a file to copy from.
+    /// Throws CorruptData if the store does not have it.
     std::unique_ptr<util::Source> open_blob(const BlobInfo& blob);
     void record_form(const DiffId& diff_id, const BlobForm& form);
     /// The form made by `codec_id`, if its blob is still there; with an empty codec id any form, "pulled" first.

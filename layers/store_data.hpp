@@ -9,6 +9,7 @@
 #include <imgbuild/error.hpp>
 
 #include "layers/index_db.hpp"
+#include "layers/written_blobs.hpp"
 
 #include <atomic>
 #include <mutex>
@@ -50,6 +51,8 @@ public:
     void add_work(std::uint64_t bytes) { in_work_ += bytes; }
     void end_work(std::uint64_t bytes) { in_work_ -= bytes; }
     int directory() const { return directory_.get(); }
+    WrittenBlobs& written() { return written_; }
+    const WrittenBlobs& written() const { return written_; }
     Index& index() { return *index_; }
 
     std::string temporary(std::string_view name) const { return root_ + "/tmp/" + std::string(name); }
@@ -91,6 +94,7 @@ private:
     StoreOptions options_;
     std::atomic<std::uint64_t> outside_ = 0;
     std::atomic<std::uint64_t> in_work_ = 0;
+    WrittenBlobs written_;
     util::Fd directory_;
     std::unique_ptr<Index> index_;
 };

@@ -39,8 +39,24 @@ std::size_t RegularFileSource::read(std::span<std::byte> into) {
     return n;
 }
 
+std::optional<std::uint64_t> Sink::take_file(int, std::uint64_t) {
+    return std::nullopt;
+}
+
 void FdSink::write(std::span<const std::byte> bytes) {
     write_all(fd_, bytes, name_);
+}
+
+// Into pipes, sockets and files opened for appending, and between some pairs of file systems, the kernel does not copy.
+std::optional<std::uint64_t> FdSink::take_file(int file, std::uint64_t most) {
+    for (;;) {
+        const ssize_t n = ::copy_file_range(file, nullptr, fd_, nullptr, static_cast<std::size_t>(most), 0);
+        if (n >= 0) return static_cast<std::uint64_t>(n);
+        if (errno == EINTR) continue;
+        if (errno == EINVAL || errno == EXDEV || errno == EOPNOTSUPP || errno == ENOSYS || errno == EBADF)
+            return std::nullopt;
+        throw IoError("write", name_, errno);
+    }
 }
 
 std::size_t MemorySource::read(std::span<std::byte> into) {
@@ -122,7 +138,15 @@ void HashingSink::write(std::span<const std::byte> bytes) {
 }
 
 VerifyingSource::VerifyingSource(Source& inner, Digest expected, std::optional<std::uint64_t> size, std::string what)
-    : inner_(inner), expected_(expected), size_(size), what_(std::move(what)) {}
+    : inner_(inner), expected_(expected), size_(size), what_(std::move(what)), proven_(inner.proof()) {
+    if (proven_ && (proven_->digest != expected_ || (size_ && proven_->size != *size_))) proven_.reset();
+}
+
+std::optional<Proof> VerifyingSource::proof() const {
+    if (proven_) return proven_;
+    if (size_) return Proof{.digest = expected_, .size = *size_};
+    return std::nullopt;
+}
 
 std::size_t VerifyingSource::read(std::span<std::byte> into) {
     if (ended_) return 0;
@@ -132,13 +156,14 @@ std::size_t VerifyingSource::read(std::span<std::byte> into) {
         throw CorruptData(what_, fmt::format("{} bytes", *size_), "more");
     }
     if (n > 0) {
-        hash_.update(into.first(n));
+        if (!proven_) hash_.update(into.first(n));
         return n;
     }
     ended_ = true;
     if (size_ && seen_ < *size_) {
         throw CorruptData(what_, fmt::format("{} bytes", *size_), fmt::format("{} bytes", seen_));
     }
+    if (proven_) return 0;
     if (const Digest actual = hash_.digest(); actual != expected_) {
         throw CorruptData(what_, expected_.text(), actual.text());
     }

@@ -14,11 +14,22 @@
 
 namespace imgbuild::util {
 
+/// What a source answers for: that reading it from its beginning to its end yields just this content, or throws.
+struct Proof {
+    Digest digest;
+    std::uint64_t size = 0;
+    /// A regular file at whose position the content stands, checked before, so that it need not be read here to be
+    /// copied; it belongs to the source. -1: none.
+    int file = -1;
+};
+
 class Source {
 public:
     virtual ~Source() = default;
     /// Fills a prefix of `into` (not empty) and returns its length; 0 means the end, now and forever after.
     virtual std::size_t read(std::span<std::byte> into) = 0;
+    /// Nothing, if whoever needs to know has to look himself.
+    virtual std::optional<Proof> proof() const { return std::nullopt; }
 };
 
 class Sink {
@@ -26,6 +37,9 @@ public:
     virtual ~Sink() = default;
     /// Takes all of `bytes` or throws.
     virtual void write(std::span<const std::byte> bytes) = 0;
+    /// Takes up to `most` (not 0) bytes from the position of a regular file, without their passing through this
+    /// process, and returns how many; 0 at its end. Nothing, if that cannot be done: then no byte was taken.
+    virtual std::optional<std::uint64_t> take_file(int file, std::uint64_t most);
 };
 
 std::span<const std::byte> as_bytes(std::string_view text);
@@ -59,6 +73,7 @@ class FdSink final : public Sink {
 public:
     FdSink(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
     void write(std::span<const std::byte> bytes) override;
+    std::optional<std::uint64_t> take_file(int file, std::uint64_t most) override;
 
 private:
     int fd_;
@@ -128,18 +143,22 @@ private:
 };
 
 /// Passes bytes on and throws CorruptData at the first byte beyond `size`, or at the end if they are fewer or their
-/// digest differs. Everything from outside or from the store is read through one of these.
+/// digest differs. Everything from outside or from the store is read through one of these. Bytes that `inner` proves to
+/// be what is expected are only counted.
 class VerifyingSource final : public Source {
 public:
     /// `what` names the thing in errors, for example "blob sha256:… of 'a/b:c'". `size` in bytes, if it is known.
     VerifyingSource(Source& inner, Digest expected, std::optional<std::uint64_t> size, std::string what);
     std::size_t read(std::span<std::byte> into) override;
+    std::optional<Proof> proof() const override;
 
 private:
     Source& inner_;
     Digest expected_;
     std::optional<std::uint64_t> size_;
     std::string what_;
+    /// What `inner` proves, if that is what is expected.
+    std::optional<Proof> proven_;
     Sha256 hash_;
     std::uint64_t seen_ = 0;
     bool ended_ = false;

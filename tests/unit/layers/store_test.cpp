@@ -207,13 +207,33 @@ TEST_CASE_METHOD(StoreFixture, "a blob that is not what was expected is not kept
 }
 
 TEST_CASE_METHOD(StoreFixture, "a corrupt blob fails once and is then missing, and can be made again") {
-    Lease lease = store->begin_lease();
-    const BlobInfo blob = put_blob(lease, "content");
+    Lease writer = store->begin_lease();
+    const BlobInfo blob = put_blob(writer, "content");
     overwrite(root + "/blobs/sha256/" + blob.digest.hex(), "CONTENT");
+    const auto later = Store::open(root);
+    Lease lease = later->begin_lease();
     CHECK_THROWS_AS(read_blob(lease, blob), CorruptData);
     CHECK_FALSE(lease.find_blob(blob.digest));
     CHECK(put_blob(lease, "content") == blob);
     CHECK(read_blob(lease, blob) == "content");
+}
+
+TEST_CASE_METHOD(StoreFixture, "what this process wrote can be copied unread, until somebody touches it") {
+    Lease lease = store->begin_lease();
+    const BlobInfo blob = put_blob(lease, "content");
+    const std::string path = root + "/blobs/sha256/" + blob.digest.hex();
+    CHECK(lease.open_blob(blob)->proof().value().file >= 0);
+    CHECK(read_blob(lease, blob) == "content");
+    const auto later = Store::open(root);
+    Lease stranger = later->begin_lease();
+    CHECK(stranger.open_blob(blob)->proof().value().file == -1);
+
+    overwrite(path, "CONTENT");
+    const timespec times[2] = {{.tv_sec = 1, .tv_nsec = 0}, {.tv_sec = 1, .tv_nsec = 0}};
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
+    const auto changed = lease.open_blob(blob);
+    CHECK(changed->proof().value().file == -1);
+    CHECK_THROWS_AS(util::read_all(*changed, 100, "blob"), CorruptData);
 }
 
 TEST_CASE_METHOD(StoreFixture, "a wrong claim about a blob's size does not cost the blob") {
