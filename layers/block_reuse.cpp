@@ -13,16 +13,22 @@
 namespace imgbuild::layers {
 namespace {
 
-// Nothing may be left over: bytes after the member would be another blob.
+// Member after member. Nothing may be left over: bytes after the last would be another blob.
 bool inflate_gzip(std::span<const std::byte> compressed, std::span<std::byte> into) {
     const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(
         libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
     if (!decompressor) throw std::bad_alloc();
-    std::size_t taken = 0;
-    // Without a place for the length of what comes out, it has to be all that there is room for.
-    return libdeflate_gzip_decompress_ex(decompressor.get(), compressed.data(), compressed.size(), into.data(),
-                                         into.size(), &taken, nullptr) == LIBDEFLATE_SUCCESS &&
-           taken == compressed.size();
+    while (!compressed.empty()) {
+        std::size_t taken = 0;
+        std::size_t made = 0;
+        if (libdeflate_gzip_decompress_ex(decompressor.get(), compressed.data(), compressed.size(), into.data(),
+                                          into.size(), &taken, &made) != LIBDEFLATE_SUCCESS) {
+            return false;
+        }
+        compressed = compressed.subspan(taken);
+        into = into.subspan(made);
+    }
+    return into.empty();
 }
 
 bool inflate_zstd(std::span<const std::byte> compressed, std::span<std::byte> into) {

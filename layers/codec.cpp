@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/noise.hpp"
 #include "util/assert.hpp"
 
 #include <fmt/format.h>
@@ -49,36 +50,29 @@ Compressor make_compressor(int level) {
     return out;
 }
 
-// Rule "probe1": a block of at least 256 KiB is stored as it is if none of 16 samples of 4 KiB, evenly spread from its
-// beginning to its end, becomes smaller by more than a fiftieth at level 1. Archives, pictures and the like cost most
-// of the time of a compressor, for nothing.
-bool is_worth_compressing(std::span<const std::byte> block) {
-    constexpr std::size_t kProbed = 256U << 10;
-    constexpr std::size_t kSample = 4U << 10;
-    constexpr std::size_t kSamples = 16;
-    if (block.size() < kProbed) return true;
-    const Compressor probe = make_compressor(1);
-    std::array<std::byte, kSample - kSample / 50> out;
-    for (std::size_t i = 0; i < kSamples; ++i) {
-        const std::byte* sample = block.data() + (block.size() - kSample) * i / (kSamples - 1);
-        // 0: it does not fit.
-        if (libdeflate_deflate_compress(probe.get(), sample, kSample, out.data(), out.size()) != 0) return true;
-    }
-    return false;
+void add_member(int level, std::span<const std::byte> content, std::vector<std::byte>& out) {
+    const Compressor compressor = make_compressor(level);
+    const std::size_t bound = libdeflate_deflate_compress_bound(compressor.get(), content.size());
+    const std::size_t begin = out.size();
+    out.resize(begin + kGzipHeader.size() + bound + kGzipTrailer);
+    std::byte* at = std::ranges::copy(std::as_bytes(std::span(kGzipHeader)), out.data() + begin).out;
+    const std::size_t n = libdeflate_deflate_compress(compressor.get(), content.data(), content.size(), at, bound);
+    IMGBUILD_ASSERT(n > 0);
+    at += n;
+    put_little_endian(at, libdeflate_crc32(0, content.data(), content.size()));
+    put_little_endian(at + 4, static_cast<std::uint32_t>(content.size()));
+    out.resize(static_cast<std::size_t>(at - out.data()) + kGzipTrailer);
 }
 
+// Noise is stored in members of its own (layers/noise.hpp).
 std::vector<std::byte> compress_gzip(int level, std::span<const std::byte> block) {
-    const Compressor compressor = make_compressor(is_worth_compressing(block) ? level : 0);
-    const std::size_t bound = libdeflate_deflate_compress_bound(compressor.get(), block.size());
-    std::vector<std::byte> out(kGzipHeader.size() + bound + kGzipTrailer);
-    std::ranges::copy(std::as_bytes(std::span(kGzipHeader)), out.begin());
-    const std::size_t n = libdeflate_deflate_compress(compressor.get(), block.data(), block.size(),
-                                                      out.data() + kGzipHeader.size(), bound);
-    IMGBUILD_ASSERT(n > 0);
-    std::byte* trailer = out.data() + kGzipHeader.size() + n;
-    put_little_endian(trailer, libdeflate_crc32(0, block.data(), block.size()));
-    put_little_endian(trailer + 4, static_cast<std::uint32_t>(block.size()));
-    out.resize(kGzipHeader.size() + n + kGzipTrailer);
+    std::vector<std::byte> out;
+    if (block.empty()) add_member(level, block, out);
+    std::size_t at = 0;
+    for (const Run& run : find_noise(block)) {
+        add_member(run.is_noise ? 0 : level, block.subspan(at, run.size), out);
+        at += run.size;
+    }
     return out;
 }
 
@@ -97,7 +91,7 @@ std::string Codec::codec_id() const {
         case Kind::none:
             return "none";
         case Kind::gzip:
-            return fmt::format("gzip/libdeflate-{}/{}/{}/probe1", LIBDEFLATE_VERSION_STRING, level_of(*this), kCutRule);
+            return fmt::format("gzip/libdeflate-{}/{}/{}/noise1", LIBDEFLATE_VERSION_STRING, level_of(*this), kCutRule);
         case Kind::zstd:
             return fmt::format("zstd/libzstd-{}/{}/{}", ZSTD_versionString(), level_of(*this), kCutRule);
     }

@@ -21,7 +21,7 @@ struct Codec {
     /// gzip 1…12 (libdeflate), zstd 1…19; 0 is the default (4 and 3). Not used by `none`.
     int level = 0;
 
-    /// For example "gzip/libdeflate-1.14/4/cut1/probe1", "zstd/libzstd-1.5.4/3/cut1", "none": blobs of one tar with
+    /// For example "gzip/libdeflate-1.14/4/cut1/noise1", "zstd/libzstd-1.5.4/3/cut1", "none": blobs of one tar with
     /// equal codec ids are equal.
     std::string codec_id() const;
     /// The OCI media type of a layer so compressed.
@@ -32,7 +32,8 @@ struct Codec {
     friend bool operator==(const Codec&, const Codec&) = default;
 };
 
-/// One block as a gzip member (no name, time 0, system 255) or a zstd frame (with its size, without checksum).
+/// One block as gzip members (no name, time 0, system 255), most often one, or a zstd frame (with its size, without
+/// checksum).
 std::vector<std::byte> compress_block(const Codec& codec, std::span<const std::byte> block);
 
 /// Compresses blocks on some threads and writes them in their order. The bytes do not depend on the number of
