@@ -22,7 +22,8 @@ std::uint64_t sum_of_squares(std::span<const std::byte> bytes) {
     }
     std::uint64_t sum = 0;
     for (std::size_t value = 0; value < 256; ++value) {
-        const std::uint64_t count = std::uint64_t{counts[0][value]} + counts[1][value] + counts[2][value] + counts[3][value];
+        const std::uint64_t count =
+            std::uint64_t{counts[0][value]} + counts[1][value] + counts[2][value] + counts[3][value];
         sum += count * count;
     }
     return sum;

@@ -39,30 +39,24 @@ Error changed_source(const std::string& path) {
 
 using Remembered = std::pair<layers::FileFingerprint, Digest>;
 
-// What the store knows, and what has to be read: descriptors are only opened for that.
+// What the store knows, and what has to be read: descriptors are only opened for that. One thread's work.
 class Batch {
 public:
     Batch(const SourceTree& tree, std::span<const SourceFileInfo* const> files, std::span<Digest> out)
         : tree_(tree), files_(files), out_(out) {}
 
-    void run(layers::Store& store, unsigned threads, const Work& work, std::int64_t read_at) {
+    void run(layers::Store& store, const std::stop_token& stop, std::int64_t read_at) {
         std::vector<layers::FileFingerprint> prints;
         for (std::size_t i = 0; i < files_.size(); ++i) prints.push_back(print_of(i));
         const std::vector<std::optional<Digest>> known = store.find_checksums(prints);
-        std::vector<std::size_t> missing;
+        std::vector<Remembered> fresh;
         for (std::size_t i = 0; i < files_.size(); ++i) {
+            if (stop.stop_requested()) throw Cancelled();
             if (known[i]) {
                 out_[i] = *known[i];
-            } else {
-                missing.push_back(i);
+            } else if (const auto read = hash(i, prints[i])) {
+                fresh.push_back(*read);
             }
-        }
-        std::vector<std::optional<Remembered>> read(missing.size());
-        in_parallel(missing.size(), threads, work.stop,
-                    [&](std::size_t at, const std::stop_token&) { read[at] = hash(missing[at], prints[missing[at]]); });
-        std::vector<Remembered> fresh;
-        for (const auto& one : read) {
-            if (one) fresh.push_back(*one);
         }
         if (!fresh.empty()) store.remember_checksums(fresh, read_at);
     }
@@ -88,6 +82,24 @@ private:
     std::span<Digest> out_;
 };
 
+// In pieces, so that what was read is remembered even if the build ends in the middle, and so that some are read while
+// the index takes what another holds. A large file is a piece of its own.
+std::vector<std::size_t> ends_of_batches(const std::vector<const SourceFileInfo*>& files) {
+    constexpr std::size_t kFiles = 1024;
+    constexpr std::uint64_t kBytes = 4U << 20;
+    std::vector<std::size_t> out;
+    std::size_t begin = 0;
+    std::uint64_t bytes = 0;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        bytes += files[i]->entry.size;
+        if (i + 1 < files.size() && i + 1 - begin < kFiles && bytes < kBytes) continue;
+        out.push_back(i + 1);
+        begin = i + 1;
+        bytes = 0;
+    }
+    return out;
+}
+
 }  // namespace
 
 std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<const SourceFileInfo*>& files,
@@ -104,13 +116,13 @@ std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<
     }
     if (unknown.empty()) return out;
     std::vector<Digest> found(unknown.size());
-    // In batches, so that what was read is remembered even if the build ends in the middle.
-    constexpr std::size_t kBatch = 4096;
-    for (std::size_t begin = 0; begin < unknown.size(); begin += kBatch) {
-        const std::size_t count = std::min(kBatch, unknown.size() - begin);
+    const std::vector<std::size_t> ends = ends_of_batches(unknown);
+    in_parallel(ends.size(), threads, work.stop, [&](std::size_t which, const std::stop_token& stop) {
+        const std::size_t begin = which == 0 ? 0 : ends[which - 1];
+        const std::size_t count = ends[which] - begin;
         Batch(tree, std::span(unknown).subspan(begin, count), std::span(found).subspan(begin, count))
-            .run(store, threads, work, read_at);
-    }
+            .run(store, stop, read_at);
+    });
     tree.learn(unknown, found);
     std::size_t next = 0;
     for (std::size_t i = 0; i < files.size(); ++i) {

@@ -89,7 +89,7 @@ public:
                 continue;
             }
             writer_.wait();  // what went wrong before has nothing to do with the archive
-            in_context(fmt::format("unpacking {}", util::quote(archive->file.entry.path)),
+            in_context(fmt::format("unpacking {}", util::quote(archive->file->entry.path)),
                        [&] { unpack(*archive, placed.entry.path); });
         }
     }
@@ -135,13 +135,13 @@ private:
         writer_.add_copy(std::move(entry),
                          [&files = layer_.files, &work = work_, &source](const std::function<void(int fd)>& copy) {
                              if (work.stop.stop_requested()) throw Cancelled();
-                             files.read(source.action, source.file, copy);
+                             files.read(source.action, *source.file, copy);
                          });
     }
 
     void unpack(const FromArchive& archive, const std::string& directory) {
-        layer_.files.read(archive.action, archive.file, [&](int fd) {
-            util::FdSource file(fd, archive.file.entry.path);
+        layer_.files.read(archive.action, *archive.file, [&](int fd) {
+            util::FdSource file(fd, archive.file->entry.path);
             const auto tar = layers::open_compressed(file);
             layers::ArchiveReader reader(*tar, layers::AbsoluteNames::strip, {}, work_.stop);
             while (Entry* next = reader.next()) {
@@ -176,11 +176,12 @@ using Take = std::function<void(util::Source&)>;
 
 class BlobLayer {
 public:
-    BlobLayer(const FileLayer& layer, const Work& work)
-        : layer_(layer), work_(work), finals_(final_entries(layer.placement, layer.files, layer.time)) {
+    BlobLayer(const FileLayer& layer, const Work& work) : layer_(layer), work_(work) {
         std::vector<Entry> entries;
-        entries.reserve(finals_.size());
-        for (const FinalEntry& final : finals_) entries.push_back(final.entry);
+        for (FinalEntry& final : final_entries(layer.placement, layer.files, layer.time)) {
+            entries.push_back(std::move(final.entry));
+            placed_.push_back(final.placed);
+        }
         names_ = layers::NameIndex(std::move(entries));
         names_.set_user_files(user_file("etc/passwd"), user_file("etc/group"));
     }
@@ -195,56 +196,63 @@ public:
     }
 
     void write(layers::TarStream& out) {
-        auto next = finals_.begin();
+        std::size_t next = 0;
+        const auto check_up_to = [&](std::size_t end) {
+            for (; next < end; ++next) check_empty(next);
+        };
         layers::write_layer_tar(
             names_,
             [&](const Entry& entry, const Take& take) {
-                for (; next->entry.path != entry.path; ++next) check_empty(*next);
-                give(*next++, take);
+                const std::size_t at = number_of(entry);
+                check_up_to(at);
+                give(at, take);
+                next = at + 1;
             },
             out, work_.stop);
-        for (; next != finals_.end(); ++next) check_empty(*next);
+        check_up_to(placed_.size());
     }
 
 private:
-    void give(const FinalEntry& final, const Take& take) const {
-        const PlacedEntry& placed = *final.placed;
+    std::size_t number_of(const Entry& entry) const {
+        return static_cast<std::size_t>(&entry - names_.entries().data());
+    }
+
+    void give(std::size_t number, const Take& take) const {
+        const PlacedEntry& placed = *placed_[number];
         if (const auto* text = std::get_if<FromText>(&placed.content)) {
             util::MemorySource source(text->text);
             return take(source);
         }
         const auto& from = std::get<FromSource>(placed.content);
-        layer_.files.read(from.action, from.file, [&](int fd) {
-            util::RegularFileSource content(fd, from.file.entry.path, final.entry.size);
+        layer_.files.read(from.action, *from.file, [&](int fd) {
+            util::RegularFileSource content(fd, from.file->entry.path, placed.entry.size);
             take(content);
         });
     }
 
     // An empty file has no contents that a tar would ask for, and may have got some.
-    void check_empty(const FinalEntry& final) const {
-        const auto* from = final.placed == nullptr ? nullptr : std::get_if<FromSource>(&final.placed->content);
-        if (from != nullptr) layer_.files.read(from->action, from->file, [](int) {});
+    void check_empty(std::size_t number) const {
+        const PlacedEntry* placed = placed_[number];
+        const auto* from = placed == nullptr ? nullptr : std::get_if<FromSource>(&placed->content);
+        if (from != nullptr) layer_.files.read(from->action, *from->file, [](int) {});
     }
 
     std::optional<std::string> user_file(std::string_view path) const {
-        const layers::Entry* entry = names_.find(path);
+        const Entry* entry = names_.find(path);
         if (entry == nullptr || entry->size > layers::kMaxUserFileBytes) return std::nullopt;
         // Of several names of one file the first has the contents.
-        const std::string_view file = entry->type == EntryType::hardlink ? entry->link_target : entry->path;
-        const auto final =
-            std::lower_bound(finals_.begin(), finals_.end(), file, [](const FinalEntry& one, std::string_view wanted) {
-                return layers::compare_paths(one.entry.path, wanted) < 0;
-            });
-        if (final == finals_.end() || final->placed == nullptr) return std::nullopt;
+        if (entry->type == EntryType::hardlink) entry = names_.find(entry->link_target);
+        if (entry == nullptr || placed_[number_of(*entry)] == nullptr) return std::nullopt;
         util::StringSink out;
-        give(*final, [&](util::Source& content) { util::copy(content, out); });
+        give(number_of(*entry), [&](util::Source& content) { util::copy(content, out); });
         return out.take();
     }
 
     const FileLayer& layer_;
     const Work& work_;
-    std::vector<FinalEntry> finals_;
     layers::NameIndex names_;
+    /// Of each of these names: where a regular file's contents come from; null for everything else.
+    std::vector<const PlacedEntry*> placed_;
 };
 
 }  // namespace

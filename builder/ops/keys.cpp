@@ -297,12 +297,12 @@ layers::KeyRecord file_content_key(const Placement& placement, const std::vector
         std::visit(overloaded{
                        [&](std::monostate) { hash.add("-"); },
                        [&](const FromSource& from) {
-                           hash.add_formatted(FMT_COMPILE("source {} {}"), from.action, from.file.entry.path);
+                           hash.add_formatted(FMT_COMPILE("source {} {}"), from.action, from.file->entry.path);
                        },
                        [&](const FromText& from) { hash.add("text " + util::Sha256::of(from.text).hex()); },
                        [&](const FromArchive& from) {
                            unpacks = true;
-                           hash.add_formatted(FMT_COMPILE("archive {} {}"), from.action, from.file.entry.path);
+                           hash.add_formatted(FMT_COMPILE("archive {} {}"), from.action, from.file->entry.path);
                        },
                    },
                    placed.content);

@@ -10,7 +10,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
+#include <unordered_map>
 
 namespace imgbuild::builder {
 namespace {
@@ -47,8 +49,8 @@ public:
             } else if (copy.unpack_archives && is_file && is_archive_(action, root.self)) {
                 make_directories(target.path, rules.made());
                 out_.entries.push_back(
-                    {.entry = *look(target.path),
-                     .content = FromArchive{.action = action, .file = root.self, .owner = rules.given_owner}});
+                    {.entry = look(target.path).value(),
+                     .content = FromArchive{.action = action, .file = &root.self, .owner = rules.given_owner}});
             } else {
                 const std::string path = file_target(target, root.name);
                 put_file(action, root.self, path, rules);
@@ -71,8 +73,7 @@ public:
         refuse_directory(path);
         Entry entry{.path = path, .type = EntryType::file, .mode = 0644, .size = make.content.size()};
         apply(rules, entry);
-        note(entry);
-        out_.entries.push_back({.entry = std::move(entry), .content = FromText{make.content}});
+        write({.entry = std::move(entry), .content = FromText{make.content}});
     }
 
     Placement take() { return std::move(out_); }
@@ -118,7 +119,7 @@ private:
 
     // What is at `path` once the entries so far are written; nothing on the way is followed.
     std::optional<Entry> look(std::string_view path) const {
-        if (const auto at = written_.find(path); at != written_.end()) return at->second;
+        if (const auto at = written_.find(path); at != written_.end()) return *at->second;
         if (path.empty()) return Entry{.path = "", .type = EntryType::directory, .mode = layers::kImplicitMode};
         const auto found = base_.find(path);
         if (!found) return std::nullopt;
@@ -128,9 +129,18 @@ private:
         return entry;
     }
 
-    bool is_directory(std::string_view path) const {
-        const auto entry = look(path);
-        return entry && entry->type == EntryType::directory;
+    // The same without a copy, as it is asked for every file.
+    std::optional<EntryType> type_at(std::string_view path) const {
+        if (const auto at = written_.find(path); at != written_.end()) return at->second->type;
+        if (path.empty()) return EntryType::directory;
+        if (!new_directory_.empty() && layers::is_inside(path, new_directory_)) return std::nullopt;
+        const auto found = base_.find(path);
+        return found ? std::optional(found->entry->type) : std::nullopt;
+    }
+
+    bool is_directory(std::string_view path) const { return type_at(path) == EntryType::directory; }
+    bool is_something_else(std::string_view path) const {
+        return type_at(path).value_or(EntryType::directory) != EntryType::directory;
     }
 
     // Links of the base on the way to a destination are followed. Directories that this op made itself are none, and
@@ -166,22 +176,22 @@ private:
 
     void make_directories(const std::string& path, const Made& made) {
         if (path.empty()) return;
-        if (const auto entry = look(path)) {
-            if (entry->type == EntryType::directory) return;
+        if (const auto type = type_at(path)) {
+            if (*type == EntryType::directory) return;
             throw bad_destination(fmt::format("{} is no directory in the image", util::quote("/" + path)));
         }
         make_directories(std::string(layers::parent_path(path)), made);
         Entry entry{.path = path, .type = EntryType::directory, .mode = made.mode};
         std::tie(entry.uid, entry.gid) = made.owner;
-        note(entry);
-        out_.entries.push_back({.entry = std::move(entry), .content = {}});
+        write({.entry = std::move(entry), .content = {}});
     }
 
     void copy_directory(std::size_t action, const SelectedRoot& root, const std::string& target, const Rules& rules) {
-        if (const auto there = look(target); there && there->type != EntryType::directory) {
+        if (is_something_else(target)) {
             throw bad_destination(fmt::format("cannot copy the directory {} to {}: it is no directory",
                                               util::quote(root.self.entry.path), util::quote("/" + target)));
         }
+        if (!base_.find(target)) new_directory_ = target;
         make_directories(target, rules.made());
         const std::size_t prefix = root.self.entry.path.empty() ? 0 : root.self.entry.path.size() + 1;
         for (const SourceFileInfo& file : root.below) {
@@ -198,15 +208,14 @@ private:
     }
 
     void put_directory(const SourceFileInfo& file, const std::string& path, const Rules& rules) {
-        if (const auto there = look(path); there && there->type != EntryType::directory) {
+        if (is_something_else(path)) {
             throw bad_destination(fmt::format("cannot copy the directory {} to {}: the image has something else there",
                                               util::quote(file.entry.path), util::quote("/" + path)));
         }
         Entry entry = file.entry;
         entry.path = path;
         apply(rules, entry);
-        note(entry);
-        out_.entries.push_back({.entry = std::move(entry), .content = {}});
+        write({.entry = std::move(entry), .content = {}});
     }
 
     void put_file(std::size_t action, const SourceFileInfo& file, const std::string& path, const Rules& rules) {
@@ -214,11 +223,9 @@ private:
         Entry entry = file.entry;
         entry.path = path;
         apply(rules, entry);
-        note(entry);
-        const bool has_content = entry.type == EntryType::file;
         PlacedEntry placed{.entry = std::move(entry), .content = {}};
-        if (has_content) placed.content = FromSource{.action = action, .file = file};
-        out_.entries.push_back(std::move(placed));
+        if (placed.entry.type == EntryType::file) placed.content = FromSource{.action = action, .file = &file};
+        write(std::move(placed));
     }
 
     void refuse_directory(const std::string& path) const {
@@ -226,13 +233,20 @@ private:
         throw bad_destination(fmt::format("cannot replace the directory {} with a file", util::quote("/" + path)));
     }
 
-    void note(const Entry& entry) { written_[entry.path] = entry; }
+    void write(PlacedEntry placed) {
+        const Entry& entry = out_.entries.emplace_back(std::move(placed)).entry;
+        const auto [at, is_new] = written_.try_emplace(entry.path, &entry);
+        if (!is_new) at->second = &entry;  // the key stays that of the earlier entry, which is still there
+    }
 
     const layers::ChainView& base_;
     const layers::ChainView& users_;
     const IsArchive& is_archive_;
     Placement out_;
-    std::map<std::string, Entry, layers::PathLess> written_;
+    /// By path; both point into `out_`, whose entries stay where they are.
+    std::unordered_map<std::string_view, const Entry*> written_;
+    /// A directory that the base does not have, so that it need not be asked for anything in it.
+    std::string new_directory_;
 };
 
 }  // namespace

@@ -13,8 +13,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -22,10 +22,10 @@
 
 namespace imgbuild::builder {
 
-/// Contents from a source tree; `action` says from which action's.
+/// Contents from a source tree; `action` says from which action's. `file` is an element of its selection.
 struct FromSource {
     std::size_t action = 0;
-    SourceFileInfo file;
+    const SourceFileInfo* file = nullptr;
 };
 struct FromText {
     std::string text;
@@ -33,7 +33,7 @@ struct FromText {
 /// An archive that is unpacked below the entry (a directory).
 struct FromArchive {
     std::size_t action = 0;
-    SourceFileInfo file;
+    const SourceFileInfo* file = nullptr;
     std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;
 };
 
@@ -44,7 +44,7 @@ struct PlacedEntry {
 
 struct Placement {
     /// In the order in which they are written; a later entry of the same path replaces the earlier.
-    std::vector<PlacedEntry> entries;
+    std::deque<PlacedEntry> entries;
     /// What the user may not have meant.
     std::vector<std::string> warnings;
 };
@@ -54,10 +54,12 @@ using IsArchive = std::function<bool(std::size_t action, const SourceFileInfo& f
 
 /// `selections` has one element per action (empty for those that are no CopyFiles). Names of owners are looked up in
 /// `users`, which is `base` but for layers that stand on nothing. Every time in the result is
-/// `layer_time`. Throws Error: "build.unknown-user", "build.bad-destination" (a directory would replace a file or the
-/// reverse), "parse.bad-value".
+/// `layer_time`. The result refers to `selections`. Throws Error: "build.unknown-user", "build.bad-destination" (a
+/// directory would replace a file or the reverse), "parse.bad-value".
 Placement place_files(const File& file, const std::vector<Selection>& selections, const layers::ChainView& base,
                       const layers::ChainView& users, const IsArchive& is_archive);
+Placement place_files(const File&, std::vector<Selection>&&, const layers::ChainView&, const layers::ChainView&,
+                      const IsArchive&) = delete;
 
 /// Numbers for an owner as written, from the texts of the base's etc/passwd and etc/group. A group that is not given is
 /// that of a user by name, and for a number the same number. Throws Error ("build.unknown-user",

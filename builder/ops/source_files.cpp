@@ -3,6 +3,8 @@
 #include "builder/context/checksums.hpp"
 #include "builder/ops/keys.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace imgbuild::builder {
@@ -12,9 +14,11 @@ SourceFiles::SourceFiles(std::vector<SourceFilesOf> sources, std::int64_t looked
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         if (sources_[i].contents == nullptr || sources_[i].contents->empty()) continue;
         const auto files = files_of(*sources_[i].selection);
+        checksums_[i].reserve(files.size());
         for (std::size_t k = 0; k < files.size(); ++k) {
-            checksums_[i].emplace(files[k]->entry.path, &(*sources_[i].contents)[k]);
+            checksums_[i].emplace_back(files[k], &(*sources_[i].contents)[k]);
         }
+        std::ranges::sort(checksums_[i], std::ranges::less(), &std::pair<const SourceFileInfo*, const Digest*>::first);
     }
 }
 
@@ -26,8 +30,9 @@ void SourceFiles::read(std::size_t action, const SourceFileInfo& file, const std
     const SourceTree& tree = *sources_.at(action).tree;
     const util::Fd fd = tree.open(file);
     use(fd.get());
-    const auto checksum = checksums_[action].find(file.entry.path);
-    if (checksum == checksums_[action].end()) return;
+    const auto checksum = std::ranges::lower_bound(checksums_[action], &file, std::ranges::less(),
+                                                   &std::pair<const SourceFileInfo*, const Digest*>::first);
+    if (checksum == checksums_[action].end() || checksum->first != &file) return;
     require_unchanged(tree, file, fd.get(), *checksum->second, looked_at_);
 }
 

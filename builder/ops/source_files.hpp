@@ -11,8 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace imgbuild::builder {
@@ -35,14 +34,15 @@ public:
 
     /// Do the times of this action's files mean something?
     bool keeps_times(std::size_t action) const;
-    /// Lends the opened file to `use`, and then sees to it that what was read is what the key speaks of: the user's
-    /// files can change in between. Throws Error ("source.changed"), IoError.
+    /// `file` is an element of the action's selection. Lends the opened file to `use`, and then sees to it that what
+    /// was read is what the key speaks of: the user's files can change in between. Throws Error ("source.changed"),
+    /// IoError.
     void read(std::size_t action, const SourceFileInfo& file, const std::function<void(int fd)>& use) const;
 
 private:
     std::vector<SourceFilesOf> sources_;
-    /// By action and path.
-    std::vector<std::unordered_map<std::string_view, const Digest*>> checksums_;
+    /// By action, in the order of the addresses.
+    std::vector<std::vector<std::pair<const SourceFileInfo*, const Digest*>>> checksums_;
     std::int64_t looked_at_;
 };
 

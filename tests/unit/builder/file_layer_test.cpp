@@ -41,12 +41,12 @@ struct Copy : test::Directory {
         const auto tree = std::make_shared<const LocalTree>(util::RootedDir::open(path()), parser::IgnoreMatcher{}, "");
         const CopyFiles copy{.from = 0, .sources = sources, .destination = destination};
         const std::int64_t looked_at = util::now_ns();
-        const Selection selection = select_files(*tree, copy);
-        const std::vector<Digest> contents = content_checksums(*tree, files_of(selection), *store, 1, work);
+        const std::vector<Selection> selections{select_files(*tree, copy)};
+        const std::vector<Digest> contents = content_checksums(*tree, files_of(selections[0]), *store, 1, work);
         const layers::ChainView nothing;
-        const Placement placement = place_files({.actions = {copy}}, {selection}, nothing, nothing,
+        const Placement placement = place_files({.actions = {copy}}, selections, nothing, nothing,
                                                 [](std::size_t, const SourceFileInfo&) { return false; });
-        const SourceFiles files({{.tree = tree, .selection = &selection, .contents = &contents}}, looked_at);
+        const SourceFiles files({{.tree = tree, .selection = selections.data(), .contents = &contents}}, looked_at);
         meanwhile();
         const layers::KeyRecord key{
             .key = util::Sha256::of(fmt::to_string(++number)), .kind = "file", .slot = "", .ingredients = "{}"};
@@ -175,4 +175,27 @@ TEST_CASE_METHOD(Copy, "names that were read before somebody else made the tree 
     forms.ensure_tree(layer, work);
     CHECK(*forms.ensure_names(layer, work) == theirs);
     CHECK_FALSE(before == theirs);
+}
+
+TEST_CASE("the names of a layer are in order with their directories, the last of each path") {
+    const auto file = [](std::string path, const char* text) {
+        return PlacedEntry{.entry = {.path = std::move(path), .type = layers::EntryType::file},
+                           .content = FromText{text}};
+    };
+    const auto directory = [](std::string path) {
+        return PlacedEntry{.entry = {.path = std::move(path), .type = layers::EntryType::directory}, .content = {}};
+    };
+    const Placement placement{
+        .entries = {file("b/x/2", "first"), directory("b"), file("a-b", ""), file("b/x/2", "second"), file("a/1", ""),
+                    file("b/x/10", ""), file("b/x/2", "last"), directory("c/d")},
+        .warnings = {}};
+    const SourceFiles files({}, 0);
+    Strings names;
+    for (const FinalEntry& final : final_entries(placement, files, 7)) {
+        names.push_back(final.entry.path + (final.entry.implicit ? " implicit" : ""));
+        CHECK(final.entry.mtime == 7);
+        if (final.entry.path == "b/x/2") CHECK(std::get<FromText>(final.placed->content).text == "last");
+    }
+    CHECK(names == Strings{" implicit", "a implicit", "a/1", "a-b", "b", "b/x implicit", "b/x/10", "b/x/2",
+                           "c implicit", "c/d"});
 }

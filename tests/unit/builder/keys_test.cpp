@@ -174,8 +174,9 @@ TEST_CASE("the content key does not depend on the base beyond its height") {
 }
 
 TEST_CASE("an archive is unpacked against its base, which is in the content key") {
+    const SourceFileInfo file{.entry = {.path = "a.tar"}, .link_group = {}};
     const Placement placement{
-        .entries = {{.entry = {.path = ""}, .content = FromArchive{.action = 0, .file = {}, .owner = {}}}},
+        .entries = {{.entry = {.path = ""}, .content = FromArchive{.action = 0, .file = &file, .owner = {}}}},
         .warnings = {}};
     const auto key = [&](const FileSystem& base) {
         return file_content_key(placement, {{}}, base, plain_context()).key;

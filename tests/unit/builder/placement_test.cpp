@@ -49,8 +49,13 @@ Strings told(const Placement& placement) {
     return out;
 }
 
+/// Of one action that copies nothing.
+const std::vector<Selection> kNothing(1);
+
 struct PlacementFixture {
     test::Directory directory_of_user;
+    /// What the latest placement refers to.
+    mutable std::vector<Selection> selections;
 
     PlacementFixture() {
         directory_of_user.write("a", "text");
@@ -61,8 +66,8 @@ struct PlacementFixture {
 
     Placement place(CopyFiles copy, const layers::ChainView& base = {}) const {
         const LocalTree tree(util::RootedDir::open(directory_of_user.path()), {}, "");
-        const Selection selection = select_files(tree, copy);
-        return place_files({.actions = {std::move(copy)}}, {selection}, base, base, never_archive);
+        selections = {select_files(tree, copy)};
+        return place_files({.actions = {std::move(copy)}}, selections, base, base, never_archive);
     }
     Strings copy(Strings sources, std::string destination, const layers::ChainView& base = {}) const {
         return told(place({.from = 0, .sources = std::move(sources), .destination = std::move(destination)}, base));
@@ -153,13 +158,13 @@ TEST_CASE_METHOD(PlacementFixture, "several files to one name are a warning, and
 TEST_CASE("a directory that exists is not made again, whoever would own it") {
     const File file{.actions = {MakeDirectory{.path = "/w", .owner = OwnerText{.user = "ghost", .group = {}}}}};
     const layers::ChainView base = base_of({directory("w")});
-    CHECK(place_files(file, {{}}, base, base, never_archive).entries.empty());
-    CHECK(test::error_code([&] { place_files(file, {{}}, {}, {}, never_archive); }) == "build.unknown-user");
+    CHECK(place_files(file, kNothing, base, base, never_archive).entries.empty());
+    CHECK(test::error_code([&] { place_files(file, kNothing, {}, {}, never_archive); }) == "build.unknown-user");
 }
 
 TEST_CASE("a heredoc becomes a file with the text and mode 644") {
     const File file{.actions = {MakeFile{.name = "EOF", .destination = "/d/", .content = "text"}}};
-    const Placement placement = place_files(file, {{}}, {}, {}, never_archive);
+    const Placement placement = place_files(file, kNothing, {}, {}, never_archive);
     CHECK(told(placement) == Strings{"d 755 0:0 d", "f 644 0:0 d/EOF"});
     CHECK(std::get<FromText>(placement.entries.back().content).text == "text");
 }
@@ -168,6 +173,6 @@ TEST_CASE("a layer that stands on nothing may belong to somebody of another file
     const File file{
         .actions = {MakeFile{
             .name = "EOF", .destination = "/d/", .content = "", .owner = OwnerText{.user = "dev", .group = "users"}}}};
-    CHECK(told(place_files(file, {{}}, {}, base_of({directory("d")}), never_archive)) ==
+    CHECK(told(place_files(file, kNothing, {}, base_of({directory("d")}), never_archive)) ==
           Strings{"d 755 1000:100 d", "f 644 1000:100 d/EOF"});
 }
