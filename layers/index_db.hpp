@@ -178,6 +178,8 @@ public:
     std::string known_directory(std::uint64_t device, std::uint64_t inode);
     /// Takes the place of an earlier one. Only the newest are kept.
     void put_known_directory(const KnownDirectory& directory);
+    /// Those that nobody asked for in 30 days.
+    void drop_old_checksums();
     /// Of the user's files, and of what commands took.
     void drop_memories();
 

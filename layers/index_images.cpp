@@ -114,6 +114,11 @@ void Tables::drop_image(const Digest& id) {
     db_.prepare("DELETE FROM images WHERE id = ?").bind(id).run();
 }
 
+void Tables::drop_old_checksums() {
+    constexpr std::int64_t kKeptDays = 30;
+    db_.prepare("DELETE FROM checksums WHERE last_used < ?").bind(util::now_ns() - kKeptDays * kDayNs).run();
+}
+
 void Tables::drop_memories() {
     db_.prepare("DELETE FROM checksums").run();
     db_.prepare("DELETE FROM directories").run();

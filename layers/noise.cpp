@@ -47,7 +47,7 @@ public:
     bool are_few(std::size_t begin) {
         constexpr int kFew = 16;
         int found = 0;
-        // The last three places of a block begin no four bytes.
+        // Eight bytes are read at once; the last four of a block are not looked at.
         const std::size_t end = std::min(begin + kPiece, block_.size() - 7);
         for (std::size_t at = begin; at < end; at += 4) {
             std::uint64_t words;

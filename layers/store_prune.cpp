@@ -99,6 +99,7 @@ private:
 
     void drop(Tables& tables) {
         if (rules_.memories) tables.drop_memories();
+        tables.drop_old_checksums();
         for (const StoredObject& object : report_.objects) {
             if (std::string aside = drop_object(store_, tables, object); !aside.empty())
                 retired_.push_back(std::move(aside));

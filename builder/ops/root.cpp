@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <algorithm>
 #include <set>
@@ -24,7 +25,22 @@ using layers::EntryType;
 // The kernel stops at 500; the patch and the scaffold need a place too.
 constexpr std::size_t kMaxLowers = 490;
 
+// Less than this is what a program meets that is told of a full disk.
+constexpr std::uint64_t kNothingLeft = 1U << 20;
+
 }  // namespace
+
+std::string StepRoot::why_it_failed() const {
+    struct statvfs disk {};
+    if (::statvfs(changes_.tree().c_str(), &disk) != 0) return {};  // a hint is not worth another error
+    const std::uint64_t left = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+    const bool no_names = disk.f_files != 0 && disk.f_favail == 0;
+    if (left >= kNothingLeft && !no_names) return {};
+    return fmt::format(
+        "the disk of the store is full ({}): `imgbuild prune` makes room, or put the store elsewhere (export "
+        "IMGBUILD_ROOT=DIR)",
+        no_names ? "no inodes are left" : util::human_size(left) + " left");
+}
 
 std::vector<std::string> lower_trees(const FileSystem& fs, const layers::ChainView& view, LayerForms& forms,
                                      const Work& work) {
@@ -89,7 +105,7 @@ public:
     }
 
     std::string why_it_failed() const override {
-        if (place_->memory() == nullptr || !place_->memory()->is_full()) return {};
+        if (place_->memory() == nullptr || !place_->memory()->is_full()) return StepRoot::why_it_failed();
         return fmt::format(
             "the step has used up the {} of memory that hold its changes, as the store's file system cannot: put the "
             "store on a disk (export IMGBUILD_ROOT=DIR), or use --snapshotter=copy; `imgbuild doctor` tells more",

@@ -29,8 +29,9 @@ public:
 
     /// After the step: makes a layer of what it has changed. Call once.
     virtual layers::ScanResult finish(const layers::ScanOptions& options) = 0;
-    /// What about this kind of root may be the reason that a step failed; empty if nothing is.
-    virtual std::string why_it_failed() const { return {}; }
+    /// What about this root, with all that the step left in it, may be the reason that a step failed; empty if nothing
+    /// is.
+    virtual std::string why_it_failed() const;
     /// Takes the changes; the caller publishes or drops them.
     layers::UnfinishedLayer take_changes() { return std::move(changes_); }
 

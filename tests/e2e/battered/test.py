@@ -9,7 +9,7 @@ import struct
 import battered
 import machine
 import workspace
-from expect import Failure, equal, expect
+from expect import Failure, contains, equal, expect
 
 BUILDFILE = """\
 FROM busybox AS one
@@ -146,6 +146,16 @@ def test_full_disk(ws):
         except Failure as failure:
             raise Failure(f"{free} of {needed} bytes were free\n{failure}\nthe build on the full disk:\n{done.story()}") from None
     expect(failed > 0, "no build failed: the test shows nothing")
+
+
+def test_step_fills_disk(ws):
+    """A command that fills the disk fails as itself, and the hint says why."""
+    machine.need_root()
+    disk = small_disk(ws, 32)
+    context = ws.context({"Buildfile": "FROM busybox\nRUN echo begun && cat /dev/zero > /zeros\n"})
+    done = ws.imgbuild("build", "--build-context", f"busybox={ws.busybox()}", context, code=1, env={"IMGBUILD_ROOT": disk / "store"})
+    contains(done.err, "No space left on device", "Buildfile:2", "hint: the disk of the store is full (", "imgbuild prune")
+    battered.require_whole(disk / "store")
 
 
 def test_fifty_builds(ws):

@@ -4,6 +4,7 @@
 #include "layers/disk_use.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/layers/store_fixture.hpp"
+#include "util/clock.hpp"
 
 using namespace imgbuild;
 using namespace imgbuild::layers;
@@ -186,4 +187,17 @@ TEST_CASE_METHOD(StoreFixture, "what is remembered of names and commands goes wi
     CHECK_FALSE(fs::exists(root + "/resolved"));
     CHECK_FALSE(store->find_costs({step}).at(0));
     CHECK(count_temporary("dead-") == 0);
+}
+
+TEST_CASE_METHOD(StoreFixture, "checksums of files that nobody asked for in a month go with any pruning") {
+    const FileFingerprint asked{.device = 1, .inode = 1, .size = 3, .mtime = 1, .ctime = 1};
+    const FileFingerprint forgotten{.device = 1, .inode = 2, .size = 3, .mtime = 1, .ctime = 1};
+    const Digest digest = util::Sha256::of("x");
+    store->remember_checksums({{asked, digest}, {forgotten, digest}}, util::now_ns());
+    tamper("UPDATE checksums SET last_used = last_used - 31 * 86400000000000 WHERE inode = 2");
+    prune(root, PruneRules::unused(), PruneMode::only_tell);
+    CHECK(store->find_checksums({forgotten}).at(0));  // which is asking for it
+    tamper("UPDATE checksums SET last_used = last_used - 31 * 86400000000000 WHERE inode = 2");
+    prune(root, PruneRules::unused());
+    CHECK(store->find_checksums({asked, forgotten}) == std::vector<std::optional<Digest>>{digest, {}});
 }
