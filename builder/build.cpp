@@ -9,6 +9,7 @@
 #include "builder/image.hpp"
 #include "builder/lint/survey.hpp"
 #include "builder/node_runner.hpp"
+#include "builder/pack_ahead.hpp"
 #include "builder/parallel.hpp"
 #include "builder/sandbox/memory_facts.hpp"
 #include "builder/scheduler.hpp"
@@ -147,6 +148,8 @@ private:
                              .costs = costs,
                              .free_memory = [] { return sandbox::free_memory(sandbox::find_memory()); },
                              .on_wait = [&](NodeId id) { runner->tell_waiting(id, costs[id].memory); }});
+        const std::vector<bool> worth_packing = worth_packing_ahead(lowered.graph, target);
+        PackAhead packing(forms_, packed_as(), {.stop = stop_, .progress = services_.progress});
         std::once_flag once;
         std::unique_ptr<sandbox::Sandbox> sandbox;
         runner.emplace(
@@ -173,15 +176,20 @@ private:
                 .cache = request_.cache,
                 .uncached_stages = uncached_stages_,
                 .threads = services_.threads,
-                .codec = blob_codec(),
+                .codec = packed_as().value_or(layers::Codec{.kind = layers::Codec::Kind::none}),
                 .read_as_trees = read_as_trees(lowered.graph, target, reads_result()),
                 .confidants = &request_.confidants,
                 .step_names = std::move(step_names),
-                .await_turn = [&](NodeId id, const std::stop_token& stop) { scheduler.await_turn(id, stop); }},
+                .await_turn = [&](NodeId id, const std::stop_token& stop) { scheduler.await_turn(id, stop); },
+                .on_new_layer =
+                    [&](NodeId id, const LayerPtr& layer) {
+                        if (worth_packing[id] && request_.squash == Squash::no) packing.add(layer);
+                    }},
             target);
         next_step_ = runner->steps() + 1;
         services_.progress.report(event::BuildPlanned{runner->steps()});
         scheduler.run(stop_, [&runner](NodeId id, std::stop_token stop) { runner->run(id, std::move(stop)); });
+        packing.finish();
         return runner->result(target);
     }
 
@@ -193,15 +201,15 @@ private:
                });
     }
 
-    // What the first output wants that has blobs. The store by itself wants none: what it is given has to be kept in
-    // some form, and the plain tar costs nothing but its bytes.
-    layers::Codec blob_codec() const {
+    // What the first output wants that has blobs. The store by itself wants none: a copy that nobody reads has to be
+    // kept in some form, and the plain tar costs nothing but its bytes.
+    std::optional<layers::Codec> packed_as() const {
         for (const Output& output : request_.outputs) {
             const bool has_blobs =
                 !is_files(output.kind) && output.kind != Output::Kind::image && output.kind != Output::Kind::cacheonly;
             if (has_blobs) return output.codec.value_or(request_.codec);
         }
-        return {.kind = layers::Codec::Kind::none};
+        return std::nullopt;
     }
 
     std::int64_t image_time(const FileSystem& fs) const {

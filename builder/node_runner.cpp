@@ -168,6 +168,7 @@ NodeRunner::Ending NodeRunner::merge(NodeId id, const Merge& merge) {
 }
 
 NodeRunner::Ending NodeRunner::put_layer(NodeId id, const FileSystem& base, LayerResult made) {
+    if (!made.cached && context_.on_new_layer) context_.on_new_layer(id, made.layer);
     results_[id].fs = base.with(std::move(made.layer));
     return {.cached = made.cached, .reason = std::move(made.reason)};
 }

@@ -50,6 +50,8 @@ struct RunnerContext {
     StepNames step_names = {};
     /// Returns when the node's command may run. Empty: at once.
     std::function<void(NodeId, const std::stop_token&)> await_turn = {};
+    /// Is told of each layer that was not in the store before, by the thread of its node. May be empty.
+    std::function<void(NodeId, const LayerPtr&)> on_new_layer = {};
 };
 
 /// run() may be called from several threads, once per node and after its inputs.

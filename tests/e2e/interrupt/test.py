@@ -49,6 +49,24 @@ def stop_by(ws, number, code, group=False):
     return build.log.read_text(errors="replace")
 
 
+def test_layers_are_packed_meanwhile(ws):
+    """While a step runs, the layers below it are packed already; stopping the build then leaves nothing half done."""
+    machine.need_root()
+    before = machine.mounts()
+    context = ws.context({"Buildfile": f"FROM busybox\nRUN head -c 5000000 /dev/urandom > /noise\nRUN sleep {SECONDS}; true\n"})
+    build = ws.start(workspace.binary(), "build", "--progress", "plain", "--build-context", f"busybox={ws.busybox()}",
+                     "-o", "type=oci,dest=out.tar", context)
+    blobs = ws.root / "blobs" / "sha256"
+    machine.wait_until(lambda: build.poll() is not None or any(path.stat().st_size > 5000000 for path in blobs.glob("*")), 60,
+                       "the first layer is packed")
+    expect(build.poll() is None, f"the build ended early:\n{build.log.read_text(errors='replace')}")
+    family = machine.descendants(build.pid)
+    build.send_signal(signal.SIGINT)
+    equal(build.wait(timeout=20), 130, "the exit code")
+    require_nothing_left(ws, family, before)
+    require_next_build_works(ws)
+
+
 def test_interrupt(ws):
     """SIGINT ends the step and the build with 130."""
     contains(stop_by(ws, signal.SIGINT, 130), "error: the build was stopped")

@@ -28,7 +28,11 @@ Inventory example() {
          .last_used = kTime,
          .what = "exec",
          .ingredients = R"({"args":["/bin/sh","-c","make\ninstall"]})"},
-        {.kind = ObjectKind::mount, .id = std::string(64, 'd').append("/0"), .bytes = 500, .held = true, .what = "npm"}};
+        {.kind = ObjectKind::mount,
+         .id = std::string(64, 'd').append("/0"),
+         .bytes = 500,
+         .held = true,
+         .what = "npm"}};
     out.overhead = 1'000'000;
     return out;
 }

@@ -1,0 +1,120 @@
+#include "builder/pack_ahead.hpp"
+
+#include <fcntl.h>
+
+#include <chrono>
+
+#include "layers/tree_writer.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/unit/builder/builder_support.hpp"
+
+using namespace imgbuild;
+using namespace imgbuild::builder;
+
+namespace {
+
+Node image() {
+    return {.op = ImageSource{"a"}, .base = {}, .origin = {}};
+}
+Node local() {
+    return {.op = LocalSource{"context"}, .base = {}, .origin = {}};
+}
+Node exec(NodeId base) {
+    return {.op = Exec{.args = {"true"}}, .base = base, .origin = {}};
+}
+Node copy(std::optional<NodeId> base, NodeId from) {
+    return {.op = File{.actions = {CopyFiles{.from = from, .sources = {"a"}, .destination = "/a"}}},
+            .base = base,
+            .origin = {}};
+}
+
+// A layer of one file, and somebody to pack it.
+struct Packed : test::Directory {
+    std::shared_ptr<layers::Store> store = layers::Store::open(at("store"));
+    layers::Lease lease = store->begin_lease();
+    test::Recorder recorder;
+    Work work{.stop = {}, .progress = recorder};
+    LayerForms forms{lease, 2};
+
+    LayerPtr layer(const std::string& content) {
+        layers::UnfinishedLayer unfinished = lease.begin_layer();
+        layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()));
+        util::MemorySource source(content);
+        writer.add_file({.path = "file", .type = layers::EntryType::file, .mode = 0644, .size = content.size()}, source);
+        const Digest key = util::Sha256::of(content);
+        auto out = std::make_shared<Layer>(key);
+        out->id = lease.publish(std::move(unfinished), writer.finish().serialize(), {},
+                                layers::KeyRecord{.key = key, .kind = "exec", .slot = "", .ingredients = "{}"});
+        return out;
+    }
+
+    std::optional<DiffId> wait_for_diff_id(const Layer& layer) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        while (std::chrono::steady_clock::now() < deadline) {
+            if (const auto diff_id = lease.facts(*layer.id).diff_id) return diff_id;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return std::nullopt;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("layers of the result are worth packing below what takes its time") {
+    Graph graph;
+    const NodeId context = graph.add(local());
+    const NodeId base = graph.add(image());
+    const NodeId other_stage = graph.add(exec(base));
+    const NodeId first = graph.add(exec(base));
+    const NodeId second = graph.add(copy(first, other_stage));
+    const NodeId third = graph.add(copy(second, context));
+    const NodeId target = graph.add(copy(third, context));
+    const std::vector<bool> worth = worth_packing_ahead(graph, target);
+    CHECK(worth[first]);         // a copy from another stage stands on it
+    CHECK_FALSE(worth[second]);  // only files of the context are copied then
+    CHECK_FALSE(worth[third]);
+    CHECK_FALSE(worth[target]);
+    CHECK_FALSE(worth[other_stage]);  // no part of the image
+}
+
+TEST_CASE_METHOD(Packed, "what was packed ahead is there for who asks later") {
+    const layers::Codec codec{.kind = layers::Codec::Kind::zstd};
+    const LayerPtr one = layer("one");
+    PackAhead ahead(forms, codec, work);
+    ahead.add(one);
+    const auto diff_id = wait_for_diff_id(*one);
+    ahead.finish();
+    REQUIRE(diff_id);
+    CHECK(lease.find_form(*diff_id, codec.codec_id()).value().blob == forms.ensure_blob(*one, codec, work).blob);
+}
+
+TEST_CASE_METHOD(Packed, "without a codec only the diff id is made") {
+    const LayerPtr one = layer("one");
+    PackAhead ahead(forms, std::nullopt, work);
+    ahead.add(one);
+    const auto diff_id = wait_for_diff_id(*one);
+    ahead.finish();
+    REQUIRE(diff_id);
+    CHECK_FALSE(lease.find_form(*diff_id, ""));
+}
+
+TEST_CASE_METHOD(Packed, "a layer that cannot be packed is an error for who asks for it, and for nobody else") {
+    const LayerPtr lost = std::make_shared<Layer>(util::Sha256::of("lost"));
+    const LayerPtr good = layer("good");
+    PackAhead ahead(forms, std::nullopt, work);
+    ahead.add(lost);
+    ahead.add(good);
+    CHECK(wait_for_diff_id(*good));
+    ahead.finish();
+    CHECK(test::error_code([&] { forms.ensure_diff_id(*lost, work); }) != "");
+}
+
+TEST_CASE_METHOD(Packed, "a build that is over or stopped does not wait for what was not begun") {
+    std::stop_source stop;
+    const Work stopped{.stop = stop.get_token(), .progress = recorder};
+    PackAhead ahead(forms, std::nullopt, stopped);
+    stop.request_stop();
+    for (int i = 0; i < 20; ++i) ahead.add(layer(std::to_string(i)));
+    ahead.finish();
+    ahead.finish();
+}
