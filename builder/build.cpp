@@ -20,6 +20,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace imgbuild::builder {
 namespace {
@@ -189,8 +190,24 @@ private:
         next_step_ = runner->steps() + 1;
         services_.progress.report(event::BuildPlanned{runner->steps()});
         scheduler.run(stop_, [&runner](NodeId id, std::stop_token stop) { runner->run(id, std::move(stop)); });
-        packing.finish();
+        finish(packing);
         return runner->result(target);
+    }
+
+    // What takes longer than the steps did is told like a step.
+    void finish(PackAhead& packing) {
+        if (!packing.is_busy()) return packing.finish();
+        const StepInfo info{
+            .number = next_step_++, .stage = {}, .position = {}, .instruction = "finish packing", .line = 0};
+        services_.progress.report(event::StepStarted{info});
+        const auto begin = std::chrono::steady_clock::now();
+        packing.finish();
+        const auto took = std::chrono::steady_clock::now() - begin;
+        services_.progress.report(
+            event::StepFinished{.step = info,
+                                .outcome = StepOutcome::done,
+                                .duration = std::chrono::duration_cast<std::chrono::milliseconds>(took),
+                                .detail = {}});
     }
 
     // The files of the result are wanted, and not only its layers.

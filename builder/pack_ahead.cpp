@@ -18,9 +18,9 @@ bool takes_its_time(const Graph& graph, const Node& node) {
     if (std::holds_alternative<Exec>(node.op)) return true;
     const auto* file = std::get_if<File>(&node.op);
     return file != nullptr && std::any_of(file->actions.begin(), file->actions.end(), [&](const FileAction& action) {
-        const auto* copy = std::get_if<CopyFiles>(&action);
-        return copy != nullptr && !std::holds_alternative<LocalSource>(graph[copy->from].op);
-    });
+               const auto* copy = std::get_if<CopyFiles>(&action);
+               return copy != nullptr && !std::holds_alternative<LocalSource>(graph[copy->from].op);
+           });
 }
 
 void mark_below(const Graph& graph, NodeId id, bool time_above, std::vector<bool>& out) {
@@ -57,6 +57,11 @@ void PackAhead::add(LayerPtr layer) {
     changed_.notify_one();
 }
 
+bool PackAhead::is_busy() {
+    const std::lock_guard lock(mutex_);
+    return busy_;
+}
+
 void PackAhead::finish() {
     {
         const std::lock_guard lock(mutex_);
@@ -70,18 +75,21 @@ void PackAhead::finish() {
 void PackAhead::run() {
     // On Linux that is this thread's priority, and of the threads that it starts. To have less is nobody refused.
     static_cast<void>(::setpriority(PRIO_PROCESS, 0, kNiceness));
+    std::unique_lock lock(mutex_);
     for (;;) {
-        std::unique_lock lock(mutex_);
+        busy_ = false;
         changed_.wait(lock, [this] { return ended_ || !waiting_.empty(); });
         if (waiting_.empty()) return;
         const LayerPtr layer = std::move(waiting_.front());
         waiting_.pop_front();
+        busy_ = true;
         lock.unlock();
         try {
             pack(*layer);
         } catch (const std::exception&) {
             // Not swallowed: the image needs this form, so it is asked for again, and what is wrong is told there.
         }
+        lock.lock();
     }
 }
 

@@ -32,6 +32,8 @@ public:
     PackAhead& operator=(const PackAhead&) = delete;
 
     void add(LayerPtr layer);
+    /// Is something under way?
+    bool is_busy();
     /// Begins nothing more, and waits for what is under way. Whoever asks for a form that is not there makes it.
     void finish();
 
@@ -47,6 +49,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<LayerPtr> waiting_;
+    bool busy_ = false;
     bool ended_ = false;
     std::thread thread_;
 };

@@ -40,7 +40,8 @@ struct Packed : test::Directory {
         layers::UnfinishedLayer unfinished = lease.begin_layer();
         layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()));
         util::MemorySource source(content);
-        writer.add_file({.path = "file", .type = layers::EntryType::file, .mode = 0644, .size = content.size()}, source);
+        writer.add_file({.path = "file", .type = layers::EntryType::file, .mode = 0644, .size = content.size()},
+                        source);
         const Digest key = util::Sha256::of(content);
         auto out = std::make_shared<Layer>(key);
         out->id = lease.publish(std::move(unfinished), writer.finish().serialize(), {},
