@@ -22,8 +22,10 @@ bool copy_unread(const oci::Descriptor& blob, const util::Source& from, util::Si
     while (done < blob.size) {
         if (stop.stop_requested()) throw Cancelled();
         const auto taken = into.take_file(proof->file, std::min(kAtOnce, blob.size - done));
-        if (!taken && done == 0) return false;
-        if (taken.value_or(0) == 0) {
+        const bool is_stuck = taken.value_or(0) == 0;
+        // Some file systems say that there is nothing when they mean that they cannot.
+        if (is_stuck && done == 0) return false;
+        if (is_stuck) {
             throw CorruptData(what, fmt::format("{} bytes", blob.size), fmt::format("{} bytes", done));
         }
         done += *taken;
