@@ -205,7 +205,7 @@ private:
         const auto took = std::chrono::steady_clock::now() - begin;
         services_.progress.report(
             event::StepFinished{.step = info,
-                                .outcome = StepOutcome::done,
+                                .outcome = stop_.stop_requested() ? StepOutcome::cancelled : StepOutcome::done,
                                 .duration = std::chrono::duration_cast<std::chrono::milliseconds>(took),
                                 .detail = {}});
     }

@@ -1,7 +1,5 @@
 #include "builder/pack_ahead.hpp"
 
-#include "util/overloaded.hpp"
-
 #include <sys/resource.h>
 #include <algorithm>
 #include <exception>

@@ -21,7 +21,7 @@ namespace imgbuild::builder {
 /// command, or a copy from another stage)? Then there is time to pack it. Pure.
 std::vector<bool> worth_packing_ahead(const Graph& graph, NodeId target);
 
-/// One layer after the other, in a thread that gives way to steps. add() and finish() may be called from any thread.
+/// One layer after the other, in a thread that gives way to steps. add() may be called from any thread.
 class PackAhead {
 public:
     /// By `codec`; without one only diff ids are wanted. `forms` outlives this.

@@ -1,28 +1,11 @@
 #include "builder/forms_read.hpp"
 
 #include "tests/support/catch.hpp"
+#include "tests/unit/builder/sample_nodes.hpp"
 
 using namespace imgbuild;
 using namespace imgbuild::builder;
-
-namespace {
-
-Node image() {
-    return {.op = ImageSource{"a"}, .base = {}, .origin = {}};
-}
-Node local() {
-    return {.op = LocalSource{"context"}, .base = {}, .origin = {}};
-}
-Node exec(NodeId base, std::vector<ExecMount> mounts = {}) {
-    return {.op = Exec{.args = {"true"}, .mounts = std::move(mounts)}, .base = base, .origin = {}};
-}
-Node copy(std::optional<NodeId> base, NodeId from) {
-    return {.op = File{.actions = {CopyFiles{.from = from, .sources = {"a"}, .destination = "/a"}}},
-            .base = base,
-            .origin = {}};
-}
-
-}  // namespace
+using namespace imgbuild::builder::test;
 
 TEST_CASE("copies that nothing but the image stands on are not read") {
     Graph graph;

@@ -7,26 +7,13 @@
 #include "layers/tree_writer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/builder_support.hpp"
+#include "tests/unit/builder/sample_nodes.hpp"
 
 using namespace imgbuild;
 using namespace imgbuild::builder;
+using namespace imgbuild::builder::test;
 
 namespace {
-
-Node image() {
-    return {.op = ImageSource{"a"}, .base = {}, .origin = {}};
-}
-Node local() {
-    return {.op = LocalSource{"context"}, .base = {}, .origin = {}};
-}
-Node exec(NodeId base) {
-    return {.op = Exec{.args = {"true"}}, .base = base, .origin = {}};
-}
-Node copy(std::optional<NodeId> base, NodeId from) {
-    return {.op = File{.actions = {CopyFiles{.from = from, .sources = {"a"}, .destination = "/a"}}},
-            .base = base,
-            .origin = {}};
-}
 
 // A layer of one file, and somebody to pack it.
 struct Packed : test::Directory {
@@ -110,12 +97,14 @@ TEST_CASE_METHOD(Packed, "a layer that cannot be packed is an error for who asks
     CHECK(test::error_code([&] { forms.ensure_diff_id(*lost, work); }) != "");
 }
 
-TEST_CASE_METHOD(Packed, "a build that is over or stopped does not wait for what was not begun") {
+TEST_CASE_METHOD(Packed, "nothing is packed for a build that was stopped") {
     std::stop_source stop;
     const Work stopped{.stop = stop.get_token(), .progress = recorder};
     PackAhead ahead(forms, std::nullopt, stopped);
     stop.request_stop();
-    for (int i = 0; i < 20; ++i) ahead.add(layer(std::to_string(i)));
+    std::vector<LayerPtr> layers;
+    for (int i = 0; i < 20; ++i) ahead.add(layers.emplace_back(layer(std::to_string(i))));
     ahead.finish();
-    ahead.finish();
+    CHECK_FALSE(ahead.is_busy());
+    for (const LayerPtr& one : layers) CHECK_FALSE(lease.facts(*one->id).diff_id);
 }
