@@ -59,14 +59,14 @@ public:
         report(lowered.warnings);
         time_limit_ = explicit_time(request_, lowered);
         const FileSystem fs = carry_out(lowered);
-        const Image image = in_context("finishing the image", [&] { return finish(lowered, fs); });
-        BuildResult out = deliver(image, {.request = request_,
-                                          .services = services_,
-                                          .images = images_,
-                                          .lease = lease_,
-                                          .forms = forms_,
-                                          .stop = stop_,
-                                          .first_step = next_step_});
+        ImageDraft draft = in_context("finishing the image", [&] { return draft_image(lowered, fs); });
+        BuildResult out = deliver(std::move(draft), {.request = request_,
+                                                     .services = services_,
+                                                     .images = images_,
+                                                     .lease = lease_,
+                                                     .forms = forms_,
+                                                     .stop = stop_,
+                                                     .first_step = next_step_});
         out.warnings = lowered.warnings;
         return out;
     }
@@ -237,12 +237,12 @@ private:
         return newest_time(fs, time_limit_);
     }
 
-    Image finish(const Lowered& lowered, const FileSystem& fs) {
+    ImageDraft draft_image(const Lowered& lowered, const FileSystem& fs) {
         const Work work{.stop = stop_, .progress = services_.progress};
-        const FileSystem squashed = squash(fs, request_.squash, forms_, work);
-        oci::ImageConfig config = lowered.config;
-        if (squashed.layers.size() != fs.layers.size()) squash_history(config, squashed.base_layers);
-        return finish_image(std::move(config), squashed, image_time(fs), forms_, services_.threads, work);
+        ImageDraft out{
+            .config = lowered.config, .fs = squash(fs, request_.squash, forms_, work), .time = image_time(fs)};
+        if (out.fs.layers.size() != fs.layers.size()) squash_history(out.config, out.fs.base_layers);
+        return out;
     }
 
     const BuildRequest& request_;

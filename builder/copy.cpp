@@ -268,9 +268,9 @@ private:
                 return send_image(packed, layout, names, work_);
             }
             case Kind::oci_archive:
-                return write_archive(to.path, registry::OciArchiveWriter::Docker::no, packed, names, work_);
+                return ArchiveFile(to.path, registry::OciArchiveWriter::Docker::no).finish(packed, names, work_);
             case Kind::docker_archive:
-                return write_archive(to.path, registry::OciArchiveWriter::Docker::yes, packed, names, work_);
+                return ArchiveFile(to.path, registry::OciArchiveWriter::Docker::yes).finish(packed, names, work_);
             case Kind::store:
                 break;
         }

@@ -17,8 +17,9 @@ namespace {
 
 class Delivery {
 public:
-    explicit Delivery(const DeliveryContext& context)
-        : request_(context.request),
+    Delivery(ImageDraft draft, const DeliveryContext& context)
+        : draft_(std::move(draft)),
+          request_(context.request),
           services_(context.services),
           images_(context.images),
           lease_(context.lease),
@@ -26,8 +27,8 @@ public:
           stop_(context.stop),
           next_step_(context.first_step) {}
 
-    BuildResult deliver(const Image& image) {
-        BuildResult out{.image_id = image.id, .manifest = {}, .time = image.time};
+    BuildResult deliver() {
+        BuildResult out{.image_id = {}, .manifest = {}, .time = draft_.time};
         for (const Output& output : request_.outputs) {
             switch (output.kind) {
                 case Output::Kind::image:
@@ -35,16 +36,19 @@ public:
                     break;
                 case Output::Kind::local:
                 case Output::Kind::tar:
-                    as_step(step_name(output), [&](const Work& work) { write_files(output, image, forms_, work); });
+                    as_step(step_name(output), [&](const Work& work) {
+                        write_files(output, draft_.fs, draft_.config.platform, forms_, work);
+                    });
                     break;
                 case Output::Kind::oci_archive:
                 case Output::Kind::docker_archive:
                 case Output::Kind::oci_layout:
                 case Output::Kind::registry:
-                    send(output, image, out);
+                    send(output, out);
             }
         }
-        if (is_kept()) keep(image);
+        out.image_id = image().id;
+        if (is_kept()) keep(image());
         out.names = names_in_store();
         for (const Output& output : request_.outputs) {
             if (output.kind != Output::Kind::image) add_names(names_of(output), out.names);
@@ -54,21 +58,34 @@ public:
     }
 
 private:
-    void send(const Output& output, const Image& image, BuildResult& result) {
-        const PackedImage& packed = pack(output, image);
+    void send(const Output& output, BuildResult& result) {
+        const std::unique_ptr<ArchiveFile> archive = begin_archive(output);
+        const PackedImage& packed = pack(output, archive ? archive->early() : nullptr);
         if (!result.manifest) {
             result.manifest = packed.descriptor.digest;
             result.descriptor = packed.descriptor;
         }
         as_step(step_name(output), [&](const Work& work) {
+            if (archive) return archive->finish(packed, texts_of(names_of(output)), work);
             write_output(
                 output, packed, names_of(output), services_,
                 [this](const std::string& domain) { return images_.repositories(domain); }, work);
         });
     }
 
-    // Outputs that want the same compression and annotations share one packing.
-    const PackedImage& pack(const Output& output, const Image& image) {
+    // Layers are read once: those that are packed have got their diff ids before anybody asks for the image's.
+    const Image& image() {
+        if (!image_) {
+            image_ = in_context("finishing the image", [&] {
+                return finish_image(draft_, forms_, services_.threads, {.stop = stop_, .progress = services_.progress});
+            });
+        }
+        return *image_;
+    }
+
+    // Outputs that want the same compression and annotations share one packing. What has to be packed for it goes into
+    // the archive at once.
+    const PackedImage& pack(const Output& output, oci::BlobSink* archive) {
         Packing packing{.codec = output.codec.value_or(request_.codec),
                         .recompress = output.recompress,
                         .annotations = output.annotations,
@@ -81,8 +98,10 @@ private:
         }
         packed_.push_back(std::make_unique<std::pair<Packing, PackedImage>>(packing, PackedImage{}));
         PackedImage& out = packed_.back()->second;
-        as_step("pack the layers",
-                [&](const Work& work) { out = pack_image(image, forms_, packing, services_.threads, work); });
+        as_step("pack the layers", [&](const Work& work) {
+            auto blobs = pack_layers(draft_.fs, forms_, packing, services_.threads, work, archive);
+            out = list_blobs(image(), std::move(blobs), forms_, packing);
+        });
         return out;
     }
 
@@ -167,6 +186,8 @@ private:
         finished(StepOutcome::done, "");
     }
 
+    ImageDraft draft_;
+    std::optional<Image> image_;
     const BuildRequest& request_;
     const Services& services_;
     Images& images_;
@@ -179,8 +200,8 @@ private:
 
 }  // namespace
 
-BuildResult deliver(const Image& image, const DeliveryContext& context) {
-    return Delivery(context).deliver(image);
+BuildResult deliver(ImageDraft draft, const DeliveryContext& context) {
+    return Delivery(std::move(draft), context).deliver();
 }
 
 }  // namespace imgbuild::builder

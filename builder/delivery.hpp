@@ -1,4 +1,4 @@
-// What becomes of a finished image: every output of the request, and its place in the store.
+// What becomes of the result of a graph: an image, every output of the request, and its place in the store.
 #pragma once
 
 #include "builder/build.hpp"
@@ -23,8 +23,9 @@ struct DeliveryContext {
     std::size_t first_step = 1;
 };
 
-/// Writes and pushes the outputs in their order, then keeps the image if somebody may want it from the store. Each
-/// output is told as a step. Throws what the outputs throw; those before the one that failed are done then.
-BuildResult deliver(const Image& image, const DeliveryContext& context);
+/// Packs what the outputs want, writes and pushes them in their order, then keeps the image if somebody may want it
+/// from the store. Each output is told as a step. Throws what the outputs throw; those before the one that failed are
+/// done then.
+BuildResult deliver(ImageDraft draft, const DeliveryContext& context);
 
 }  // namespace imgbuild::builder

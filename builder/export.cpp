@@ -19,20 +19,6 @@
 namespace imgbuild::builder {
 namespace {
 
-// Layouts take whole names, and write both the tag and the name that containerd and docker look for.
-std::vector<std::string> texts_of(std::span<const Reference> names) {
-    std::vector<std::string> out;
-    for (const Reference& name : names) out.push_back(name.text());
-    return out;
-}
-
-void send_to_stream(util::Sink& sink, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
-                    std::span<const std::string> names, const Work& work) {
-    registry::OciArchiveWriter archive(sink, docker);
-    send_image(image, archive, names, work);
-    archive.finish();
-}
-
 // Repositories with the tags that the image gets there, in the order in which they were named first.
 struct Target {
     Reference name;
@@ -94,17 +80,21 @@ std::string folder_of(const Platform& platform) {
 
 }  // namespace
 
-void write_archive(const std::string& path, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
-                   std::span<const std::string> names, const Work& work) {
-    if (path == "-") {
-        util::FdSink sink(STDOUT_FILENO, "standard output");
-        send_to_stream(sink, docker, image, names, work);
-        return;
+std::vector<std::string> texts_of(std::span<const Reference> names) {
+    std::vector<std::string> out;
+    for (const Reference& name : names) out.push_back(name.text());
+    return out;
+}
+
+std::unique_ptr<ArchiveFile> begin_archive(const Output& output) {
+    using Docker = registry::OciArchiveWriter::Docker;
+    if (output.kind == Output::Kind::oci_archive) {
+        return std::make_unique<ArchiveFile>(output.destination, Docker::no);
     }
-    util::AtomicFile file(path);
-    util::FdSink sink(file.fd(), path);
-    send_to_stream(sink, docker, image, names, work);
-    file.commit();
+    if (output.kind == Output::Kind::docker_archive) {
+        return std::make_unique<ArchiveFile>(output.destination, Docker::yes);
+    }
+    return nullptr;
 }
 
 void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
@@ -112,11 +102,8 @@ void write_output(const Output& output, const PackedImage& image, std::span<cons
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
     switch (output.kind) {
         case Output::Kind::oci_archive:
-            write_archive(output.destination, registry::OciArchiveWriter::Docker::no, image, texts_of(names), work);
-            return;
         case Output::Kind::docker_archive:
-            write_archive(output.destination, registry::OciArchiveWriter::Docker::yes, image, texts_of(names), work);
-            return;
+            return begin_archive(output)->finish(image, texts_of(names), work);
         case Output::Kind::oci_layout: {
             registry::OciLayoutWriter layout(output.destination);
             send_image(image, layout, texts_of(names), work);
@@ -131,12 +118,13 @@ void write_output(const Output& output, const PackedImage& image, std::span<cons
         case Output::Kind::tar:
             break;
     }
-    IMGBUILD_ASSERT(!"an output without a manifest");
+    IMGBUILD_ASSERT(false && "an output without a manifest");
 }
 
-void write_files(const Output& output, const Image& image, LayerForms& forms, const Work& work) {
-    const ChainTree tree(forms.view(image.fs, work), forms.trees(image.fs, work));
-    const std::string folder = output.platform_folder ? folder_of(image.config.platform) : "";
+void write_files(const Output& output, const FileSystem& fs, const Platform& platform, LayerForms& forms,
+                 const Work& work) {
+    const ChainTree tree(forms.view(fs, work), forms.trees(fs, work));
+    const std::string folder = output.platform_folder ? folder_of(platform) : "";
     if (output.kind == Output::Kind::local) {
         if (!folder.empty()) util::make_directories(output.destination);
         const std::string& to = output.destination;

@@ -1,11 +1,13 @@
 // Sending an image to where it was asked for: archives, layouts, registries, and under a name in the store.
 #pragma once
 
+#include "builder/archive_file.hpp"
 #include "builder/build.hpp"
 #include "builder/image.hpp"
-#include "registry/oci_archive.hpp"
 
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace imgbuild::builder {
@@ -17,11 +19,14 @@ void write_output(const Output& output, const PackedImage& image, std::span<cons
                   const Services& services,
                   const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work);
 
+/// The archive that an output asks for; nothing if it is of another kind.
+std::unique_ptr<ArchiveFile> begin_archive(const Output& output);
+/// Layouts and archives take whole names, and write both the tag and the name that containerd and docker look for.
+std::vector<std::string> texts_of(std::span<const Reference> names);
+
 /// Writes one output that takes the image's files (is_files()).
-void write_files(const Output& output, const Image& image, LayerForms& forms, const Work& work);
-/// Writes an archive; nobody sees it before it is whole. `path` "-" is standard output.
-void write_archive(const std::string& path, registry::OciArchiveWriter::Docker docker, const PackedImage& image,
-                   std::span<const std::string> names, const Work& work);
+void write_files(const Output& output, const FileSystem& fs, const Platform& platform, LayerForms& forms,
+                 const Work& work);
 
 /// Makes the image known to the store, under its id and `names`. Of layers that were left at their registry it is
 /// remembered where they are.

@@ -9,11 +9,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <set>
+#include <utility>
 
 namespace imgbuild::builder {
 namespace {
+
+// Less is copied afterwards in no time.
+constexpr std::uint64_t kWorthOnePass = 8U << 20;
 
 // An OCI manifest speaks of layers in OCI's words; docker's media types of the same bytes mean the same.
 std::string oci_media_type(const std::string& media_type) {
@@ -22,8 +28,30 @@ std::string oci_media_type(const std::string& media_type) {
     return std::string(oci::layer_media_type(*codec));
 }
 
+oci::Descriptor descriptor_of(const layers::BlobForm& form) {
+    oci::Descriptor out;
+    out.media_type = oci_media_type(form.media_type);
+    out.digest = form.blob.digest;
+    out.size = form.blob.size;
+    return out;
+}
+
 Work part_of(const Work& work, std::stop_token stop) {
     return {.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+}
+
+// Content of a layer that pack_layers() found in this form.
+std::unique_ptr<util::Source> open_blob(Layer& layer, const layers::BlobForm& form, LayerForms& forms,
+                                        const Packing& packing, const Work& work) {
+    const layers::BlobInfo& wanted = form.blob;
+    if (!forms.lease().find_blob(wanted.digest)) {
+        static_cast<void>(forms.ensure_blob(layer, packing.codec, work, packing.recompress));
+    }
+    // Another build may meanwhile have brought the same tar in another blob, which the manifest does not name.
+    if (layer.remote && !forms.lease().find_blob(wanted.digest)) {
+        static_cast<void>(forms.fetch(*layer.remote, work));
+    }
+    return forms.lease().open_blob(wanted);
 }
 
 // An image may have one layer twice (an empty one, mostly); its blob is sent once.
@@ -44,9 +72,10 @@ std::int64_t newest_time(const FileSystem& fs, std::optional<std::int64_t> limit
     return layer_time(fs.base_time + kLayerTimeStep * position, fs.layers.back()->identity, limit);
 }
 
-Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t time, LayerForms& forms,
-                   unsigned threads, const Work& work) {
-    Image out{.id = {}, .config = std::move(config), .config_text = {}, .fs = fs, .time = time};
+Image finish_image(ImageDraft draft, LayerForms& forms, unsigned threads, const Work& work) {
+    Image out{
+        .id = {}, .config = std::move(draft.config), .config_text = {}, .fs = std::move(draft.fs), .time = draft.time};
+    const FileSystem& fs = out.fs;
     std::vector<DiffId> diff_ids(fs.layers.size());
     in_parallel(fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
         Layer& layer = *fs.layers[i];
@@ -55,7 +84,7 @@ Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t t
         diff_ids[i] = is_base ? layer.diff_id.value() : forms.ensure_diff_id(layer, part_of(work, std::move(stop)));
     });
     out.config.diff_ids = std::move(diff_ids);
-    const oci::Timestamp timestamp{.seconds = time, .nanoseconds = 0};
+    const oci::Timestamp timestamp{.seconds = out.time, .nanoseconds = 0};
     out.config.created = timestamp;
     for (oci::HistoryEntry& entry : out.config.history) {
         if (!entry.created) entry.created = timestamp;
@@ -65,52 +94,62 @@ Image finish_image(oci::ImageConfig config, const FileSystem& fs, std::int64_t t
     return out;
 }
 
-PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
-                       const Work& work) {
-    PackedImage out;
-    out.config_text = image.config_text;
-    std::vector<layers::BlobForm> blobs(image.fs.layers.size());
-    // Layers one after the other where we compress, since that uses all cores by itself; fetching overlaps.
-    in_parallel(image.fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
-        Layer& layer = *image.fs.layers[i];
+std::vector<layers::BlobForm> pack_layers(const FileSystem& fs, LayerForms& forms, const Packing& packing,
+                                          unsigned threads, const Work& work, oci::BlobSink* into) {
+    std::vector<layers::BlobForm> blobs(fs.layers.size());
+    // No vector<bool>, as several threads write them.
+    std::vector<char> in_order(fs.layers.size(), 0);
+    // Where we compress, one layer uses all cores by itself; fetching overlaps.
+    in_parallel(fs.layers.size(), threads, work.stop, [&](std::size_t i, std::stop_token stop) {
+        Layer& layer = *fs.layers[i];
+        if (into != nullptr && forms.has_to_pack(layer, packing.codec, kWorthOnePass)) {
+            in_order[i] = 1;
+            return;
+        }
         const auto remote = packing.recompress == Recompress::no ? forms.find_remote_blob(layer) : std::nullopt;
         blobs[i] = remote ? *remote
                           : forms.ensure_blob(layer, packing.codec, part_of(work, std::move(stop)), packing.recompress);
     });
-    out.open_layer = [stack = image.fs.layers, blobs, &forms, packing](std::size_t i, const Work& sending) {
-        const layers::BlobInfo& wanted = blobs[i].blob;
-        if (!forms.lease().find_blob(wanted.digest)) {
-            static_cast<void>(forms.ensure_blob(*stack[i], packing.codec, sending, packing.recompress));
-        }
-        // Another build may meanwhile have brought the same tar in another blob, which the manifest does not name.
-        if (stack[i]->remote && !forms.lease().find_blob(wanted.digest)) {
-            static_cast<void>(forms.fetch(*stack[i]->remote, sending));
-        }
-        return forms.lease().open_blob(wanted);
-    };
+    const auto last = std::find(in_order.rbegin(), in_order.rend(), 1);
+    const auto count = static_cast<std::size_t>(std::distance(last, in_order.rend()));
+    for (std::size_t i = 0; i < count; ++i) {
+        Layer& layer = *fs.layers[i];
+        if (in_order[i] != 0) blobs[i] = forms.ensure_blob(layer, packing.codec, work, packing.recompress, into);
+        const oci::Descriptor blob = descriptor_of(blobs[i]);
+        if (into->has(blob, work.stop)) continue;
+        into->put(
+            blob, [&] { return open_blob(layer, blobs[i], forms, packing, work); }, work.stop);
+    }
+    return blobs;
+}
+
+PackedImage list_blobs(const Image& image, std::vector<layers::BlobForm> blobs, LayerForms& forms,
+                       const Packing& packing) {
+    PackedImage out;
+    out.config_text = image.config_text;
     out.manifest.media_type = std::string(oci::media_type::kManifest);
     out.manifest.config = oci::describe(oci::media_type::kConfig, out.config_text);
-    for (const layers::BlobForm& form : blobs) {
-        oci::Descriptor layer;
-        layer.media_type = oci_media_type(form.media_type);
-        layer.digest = form.blob.digest;
-        layer.size = form.blob.size;
-        out.manifest.layers.push_back(std::move(layer));
-    }
+    for (const layers::BlobForm& form : blobs) out.manifest.layers.push_back(descriptor_of(form));
     out.manifest.annotations = packing.annotations;
     out.manifest_text = out.manifest.to_json();
     out.descriptor = oci::describe(oci::media_type::kManifest, out.manifest_text);
     out.descriptor.platform = image.config.platform;
     out.descriptor.annotations = packing.descriptor_annotations;
+    out.open_layer = [stack = image.fs.layers, blobs = std::move(blobs), &forms, packing](std::size_t i,
+                                                                                          const Work& sending) {
+        return open_blob(*stack[i], blobs[i], forms, packing, sending);
+    };
     return out;
+}
+
+PackedImage pack_image(const Image& image, LayerForms& forms, const Packing& packing, unsigned threads,
+                       const Work& work) {
+    return list_blobs(image, pack_layers(image.fs, forms, packing, threads, work), forms, packing);
 }
 
 namespace {
 
 void send_blobs(const PackedImage& image, oci::BlobSink& sink, const Work& work, unsigned at_once) {
-    if (!sink.has(image.manifest.config, work.stop)) {
-        sink.put(image.manifest.config, oci::open_text(image.config_text), work.stop);
-    }
     const std::vector<std::size_t> layers = different_layers(image.manifest);
     in_parallel(layers.size(), at_once, work.stop, [&](std::size_t which, const std::stop_token& stop) {
         const std::size_t i = layers[which];
@@ -119,6 +158,9 @@ void send_blobs(const PackedImage& image, oci::BlobSink& sink, const Work& work,
         sink.put(
             blob, [&] { return image.open_layer(i, part_of(work, stop)); }, stop);
     });
+    if (!sink.has(image.manifest.config, work.stop)) {
+        sink.put(image.manifest.config, oci::open_text(image.config_text), work.stop);
+    }
 }
 
 }  // namespace

@@ -13,6 +13,31 @@
 #include <fmt/format.h>
 
 namespace imgbuild::builder {
+namespace {
+
+class Both final : public util::Sink {
+public:
+    /// `second` may be null.
+    Both(util::Sink& first, util::Sink* second) : first_(first), second_(second) {}
+    void write(std::span<const std::byte> bytes) override {
+        first_.write(bytes);
+        if (second_ != nullptr) second_->write(bytes);
+    }
+
+private:
+    util::Sink& first_;
+    util::Sink* second_;
+};
+
+oci::Descriptor descriptor_of(const layers::BlobInfo& blob, const layers::Codec& codec) {
+    oci::Descriptor out;
+    out.media_type = codec.media_type();
+    out.digest = blob.digest;
+    out.size = blob.size;
+    return out;
+}
+
+}  // namespace
 
 void LayerForms::find_or_unpack(Layer& layer, const Work& work) {
     if (layer.id) return;
@@ -89,10 +114,12 @@ void LayerForms::write_tar(Layer& layer, layers::TarStream& out, const Work& wor
     layers::write_layer_tar(*names_locked(layer), *blob, out, work.stop);
 }
 
-layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, const Work& work) {
+layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, const Work& work, oci::BlobSink* also) {
     layers::BlobWriter writer = lease_.begin_hashed_blob();
+    const std::unique_ptr<oci::NamelessBlob> copy = also == nullptr ? nullptr : also->begin_blob();
+    Both both(writer, copy.get());
     layers::BlockTable blocks(lease_, codec);
-    layers::Packer packer(codec, &writer, threads_, &blocks);
+    layers::Packer packer(codec, &both, threads_, &blocks);
     write_tar(layer, packer.stream(), work);
     const layers::PackResult result = packer.finish();
     if (layer.diff_id && *layer.diff_id != result.diff_id) {
@@ -102,6 +129,7 @@ layers::BlobForm LayerForms::pack(Layer& layer, const layers::Codec& codec, cons
     const layers::BlobInfo blob =
         writer.commit(layers::BlobInfo{.digest = result.blob.value().digest, .size = result.blob.value().size});
     blocks.record(blob);
+    if (copy) copy->keep(descriptor_of(blob, codec));
     layer.diff_id = result.diff_id;
     lease_.set_diff_id(*layer.id, result.diff_id, result.tar_size);
     layers::BlobForm form{.blob = blob, .media_type = std::string(codec.media_type()), .codec_id = codec.codec_id()};
@@ -139,30 +167,44 @@ layers::BlobForm LayerForms::recompress(const Layer& layer, const layers::BlobFo
     });
 }
 
-layers::BlobForm LayerForms::ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work, Recompress anew) {
+layers::BlobForm LayerForms::ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work, Recompress anew,
+                                         oci::BlobSink* also) {
     const std::lock_guard lock(layer.mutex);
-    const layers::BlobForm form = form_as_it_came(layer, codec, work);
+    const layers::BlobForm form = form_as_it_came(layer, codec, work, also);
     const bool other = oci::layer_codec(form.media_type) != oci::layer_codec(codec.media_type());
     return anew == Recompress::yes && other ? recompress(layer, form, codec, work) : form;
 }
 
-layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work) {
+bool LayerForms::has_to_pack(Layer& layer, const layers::Codec& codec, std::uint64_t least) {
+    const std::lock_guard lock(layer.mutex);
+    if (find_form(layer, codec) || layer.remote || !layer.id) return false;
+    std::uint64_t bytes = 0;
+    for (const layers::Entry& entry : names_locked(layer)->entries()) bytes += entry.size;
+    return bytes >= least;
+}
+
+// That the store has. Sets what is found on the way.
+std::optional<layers::BlobForm> LayerForms::find_form(Layer& layer, const layers::Codec& codec) {
     if (layer.diff_id) {
         // What came from a registry stays as it is, whatever codec we would take.
-        if (const auto pulled = lease_.find_form(*layer.diff_id, kPulledForm)) return *pulled;
-        if (layer.remote) {
-            const layers::BlobForm form = fetch(*layer.remote, work);
-            record_pulled(form, *layer.diff_id, work);
-            return form;
-        }
+        if (auto pulled = lease_.find_form(*layer.diff_id, kPulledForm)) return pulled;
+        if (layer.remote) return std::nullopt;
     }
     if (!layer.id && layer.diff_id) layer.id = lease_.find_layer(*layer.diff_id);
-    if (!layer.id) throw layer_lost(layer);
-    if (!layer.diff_id) layer.diff_id = lease_.facts(*layer.id).diff_id;
-    if (layer.diff_id) {
-        if (const auto form = lease_.find_form(*layer.diff_id, codec.codec_id())) return *form;
+    if (!layer.diff_id && layer.id) layer.diff_id = lease_.facts(*layer.id).diff_id;
+    return layer.diff_id ? lease_.find_form(*layer.diff_id, codec.codec_id()) : std::nullopt;
+}
+
+layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work,
+                                             oci::BlobSink* also) {
+    if (const auto known = find_form(layer, codec)) return *known;
+    if (layer.remote && layer.diff_id) {
+        const layers::BlobForm form = fetch(*layer.remote, work);
+        record_pulled(form, *layer.diff_id, work);
+        return form;
     }
-    return pack(layer, codec, work);
+    if (!layer.id) throw layer_lost(layer);
+    return pack(layer, codec, work, also);
 }
 
 layers::ChainView LayerForms::names(const FileSystem& fs, const Work& work) {

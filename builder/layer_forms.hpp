@@ -12,8 +12,10 @@
 #include "builder/work.hpp"
 #include "layers/chain_view.hpp"
 #include "layers/codec.hpp"
+#include "oci/blobs.hpp"
 #include "util/rooted_dir.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,9 +48,12 @@ public:
     std::shared_ptr<const layers::NameIndex> ensure_names(Layer& layer, const Work& work);
     /// Packs to nowhere if it is not known yet: no compression.
     DiffId ensure_diff_id(Layer& layer, const Work& work);
-    /// The blob: a base image's as it came, one of ours packed by `codec`.
+    /// The blob: a base image's as it came, one of ours packed by `codec`. One that is packed is written to `also` in
+    /// the same pass, if that begins blobs.
     layers::BlobForm ensure_blob(Layer& layer, const layers::Codec& codec, const Work& work,
-                                 Recompress recompress = Recompress::no);
+                                 Recompress recompress = Recompress::no, oci::BlobSink* also = nullptr);
+    /// Is the blob still to be packed, out of at least that many bytes in files?
+    bool has_to_pack(Layer& layer, const layers::Codec& codec, std::uint64_t least);
 
     /// The blob of a layer that a registry has and the store has in no form; nothing if the store has one, or there is
     /// nobody to fetch it from.
@@ -82,10 +87,11 @@ private:
     layers::LayerId unpack_from(util::Source& blob, const DiffId& diff_id, const Work& work,
                                 const std::function<void()>& before_publishing);
     std::shared_ptr<const layers::NameIndex> names_locked(Layer& layer);
-    layers::BlobForm form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work);
+    std::optional<layers::BlobForm> find_form(Layer& layer, const layers::Codec& codec);
+    layers::BlobForm form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work, oci::BlobSink* also);
     layers::BlobForm recompress(const Layer& layer, const layers::BlobForm& form, const layers::Codec& codec,
                                 const Work& work);
-    layers::BlobForm pack(Layer& layer, const layers::Codec& codec, const Work& work);
+    layers::BlobForm pack(Layer& layer, const layers::Codec& codec, const Work& work, oci::BlobSink* also);
 
     layers::Lease& lease_;
     unsigned threads_;

@@ -11,7 +11,7 @@ Digest send_stored_image(const layers::ImageRecord& record, const Output& output
     LayerForms forms(lease, services.threads);
     const Work work{.stop = std::move(stop), .progress = services.progress};
     if (is_files(output.kind)) {
-        write_files(output, image, forms, work);
+        write_files(output, image.fs, image.config.platform, forms, work);
         return image.id;
     }
     const Packing packing{.codec = output.codec.value_or(codec),

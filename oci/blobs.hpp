@@ -42,9 +42,22 @@ public:
     virtual void fetch(const Descriptor& blob, util::Sink& into, std::stop_token stop) = 0;
 };
 
+/// A blob that a sink takes while it is made, when nobody knows its digest yet. One that is destroyed before keep() is
+/// gone, with all that was written of it.
+class NamelessBlob : public util::Sink {
+public:
+    /// Was everything. Its digest is the caller's word. If the sink cannot keep it (an archive has no room left for
+    /// such a size, or has the blob already), has() says so, and put() is there.
+    virtual void keep(const Descriptor& blob) = 0;
+};
+
 class BlobSink {
 public:
     virtual ~BlobSink() = default;
+
+    /// Begins a blob that is still to be made; until that is kept or gone, nothing else is put. Null: the sink must
+    /// know what comes, as most must.
+    virtual std::unique_ptr<NamelessBlob> begin_blob() { return nullptr; }
 
     /// Is it there already, so that put() would be a waste?
     virtual bool has(const Descriptor& blob, std::stop_token stop) = 0;

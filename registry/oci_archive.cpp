@@ -10,6 +10,7 @@
 #include "registry/copy_blob.hpp"
 #include "registry/docker_archive.hpp"
 #include "registry/layout_format.hpp"
+#include "util/assert.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr std::size_t kBlock = 512;
 constexpr std::uint64_t kLargestUstarSize = (std::uint64_t{1} << 33) - 1;
+constexpr std::string_view kFileMode = "0000644";
 
 using Block = std::array<char, kBlock>;
 
@@ -36,7 +38,7 @@ unsigned checksum(const Block& block) {
 }
 
 // Fields and offsets as in POSIX.1-2017 "ustar Interchange Format". Owner 0:0, time 0.
-void write_header(util::Sink& out, std::string_view name, char type, std::string_view mode, std::uint64_t size) {
+Block make_header(std::string_view name, char type, std::string_view mode, std::uint64_t size) {
     Block block{};
     put_field(block, 0, name);
     put_field(block, 100, mode);
@@ -49,6 +51,11 @@ void write_header(util::Sink& out, std::string_view name, char type, std::string
     put_field(block, 257, std::string_view("ustar\00000", 8));
     put_field(block, 148, fmt::format("{:06o}", checksum(block)));
     block[154] = '\0';
+    return block;
+}
+
+void write_header(util::Sink& out, std::string_view name, char type, std::string_view mode, std::uint64_t size) {
+    const Block block = make_header(name, type, mode, size);
     out.write(std::as_bytes(std::span(block)));
 }
 
@@ -69,11 +76,11 @@ std::string size_record(std::uint64_t size) {
 void write_file_header(util::Sink& out, std::string_view name, std::uint64_t size) {
     if (size > kLargestUstarSize) {
         const std::string record = size_record(size);
-        write_header(out, "pax-header", 'x', "0000644", record.size());
+        write_header(out, "pax-header", 'x', kFileMode, record.size());
         out.write(util::as_bytes(record));
         write_padding(out, record.size());
     }
-    write_header(out, name, '0', "0000644", size);
+    write_header(out, name, '0', kFileMode, size);
 }
 
 // What `docker load` wants to know of an image. Bare tags name nothing there.
@@ -90,6 +97,66 @@ nlohmann::json docker_entry(std::string_view manifest_bytes, std::span<const std
 
 }  // namespace
 
+// The room for its header is written first.
+class OciArchiveWriter::Begun final : public oci::NamelessBlob {
+public:
+    explicit Begun(OciArchiveWriter& archive) : archive_(archive), at_(archive.file_->position()) {
+        constexpr Block kRoom{};
+        archive_.file_->write(std::as_bytes(std::span(kRoom)));
+        archive_.has_begun_ = true;
+    }
+
+    ~Begun() override {
+        if (is_over_) return;
+        try {
+            give_up();
+        } catch (const std::exception&) {
+            // Who throws away a blob half-way throws away the archive, or comes across its file again.
+        }
+    }
+    Begun(const Begun&) = delete;
+    Begun& operator=(const Begun&) = delete;
+
+    void write(std::span<const std::byte> bytes) override {
+        archive_.file_->write(bytes);
+        size_ += bytes.size();
+    }
+
+    void keep(const oci::Descriptor& blob) override {
+        if (size_ != blob.size) {
+            throw CorruptData(fmt::format("blob {}", blob.digest.text()), fmt::format("{} bytes", blob.size),
+                              fmt::format("{} bytes", size_));
+        }
+        // A larger one needs two headers.
+        if (size_ > kLargestUstarSize || archive_.written_.contains(blob.digest)) return give_up();
+        const Block header = make_header(blob_file(blob.digest), '0', kFileMode, size_);
+        archive_.file_->overwrite(at_, std::as_bytes(std::span(header)));
+        write_padding(archive_.out_, size_);
+        archive_.written_.insert(blob.digest);
+        end();
+    }
+
+private:
+    void give_up() {
+        end();
+        archive_.file_->cut(at_);
+    }
+    void end() {
+        is_over_ = true;
+        archive_.has_begun_ = false;
+    }
+
+    OciArchiveWriter& archive_;
+    std::uint64_t at_;
+    std::uint64_t size_ = 0;
+    bool is_over_ = false;
+};
+
+OciArchiveWriter::OciArchiveWriter(util::FileSink& out, Docker docker)
+    : OciArchiveWriter(static_cast<util::Sink&>(out), docker) {
+    file_ = &out;
+}
+
 OciArchiveWriter::OciArchiveWriter(util::Sink& out, Docker docker) : out_(out), docker_(docker) {
     add_text(kLayoutFile, kLayoutMarker);
     write_header(out_, "blobs/", '5', "0000755", 0);
@@ -102,11 +169,17 @@ void OciArchiveWriter::add_text(std::string_view name, std::string_view text) {
     write_padding(out_, text.size());
 }
 
+std::unique_ptr<oci::NamelessBlob> OciArchiveWriter::begin_blob() {
+    IMGBUILD_ASSERT(!has_begun_);
+    return file_ == nullptr ? nullptr : std::make_unique<Begun>(*this);
+}
+
 bool OciArchiveWriter::has(const oci::Descriptor& blob, std::stop_token) {
     return written_.contains(blob.digest);
 }
 
 void OciArchiveWriter::put(const oci::Descriptor& blob, const oci::OpenContent& open, std::stop_token stop) {
+    IMGBUILD_ASSERT(!has_begun_);
     if (!written_.insert(blob.digest).second) return;
     const auto content = open();
     write_file_header(out_, blob_file(blob.digest), blob.size);

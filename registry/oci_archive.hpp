@@ -2,20 +2,22 @@
 // archive for `docker load` as well: "manifest.json" points into the same blobs, as docker itself writes it today.
 //
 //     util::AtomicFile file(path);
-//     util::FdSink out(file.fd(), path);
+//     util::FileSink out(file.fd(), path);
 //     OciArchiveWriter archive(out);
 //     archive.put(layer, open, stop); …; archive.put_manifest(manifest, bytes, names, stop);
 //     archive.finish();
 //     file.commit();                       // nobody sees half an archive
 //
 // Entries: "oci-layout" first, so that readers can tell early what it is; blobs in the order in which they were put
-// (callers put config, then layers, lowest first, for equal archives of equal images), each digest once; "index.json"
-// last, when all is known. Nothing is buffered but the index.
+// (callers put layers, lowest first, then the config, for equal archives of equal images), each digest once;
+// "index.json" last, when all is known. Nothing is buffered but the index. Into a file a layer can go while it is
+// compressed; the bytes are the same.
 #pragma once
 
 #include "oci/blobs.hpp"
-#include "util/bytes.hpp"
+#include "util/file_sink.hpp"
 
+#include <memory>
 #include <set>
 #include <span>
 #include <stop_token>
@@ -32,7 +34,10 @@ public:
 
     /// Writes the first entries. `out` must outlive the writer.
     explicit OciArchiveWriter(util::Sink& out, Docker docker = Docker::no);
+    explicit OciArchiveWriter(util::FileSink& out, Docker docker = Docker::no);
 
+    /// Null if this is a stream.
+    std::unique_ptr<oci::NamelessBlob> begin_blob() override;
     /// True if it was written to this archive.
     bool has(const oci::Descriptor& blob, std::stop_token stop) override;
     /// Throws CorruptData if the content differs from the descriptor; the archive is useless then.
@@ -45,6 +50,7 @@ public:
     void finish();
 
 private:
+    class Begun;
     struct Listed {
         oci::Descriptor descriptor;
         std::string bytes;
@@ -54,6 +60,9 @@ private:
     void add_text(std::string_view name, std::string_view text);
 
     util::Sink& out_;
+    /// The same, if it is one.
+    util::FileSink* file_ = nullptr;
+    bool has_begun_ = false;
     Docker docker_;
     std::set<Digest> written_;
     std::vector<Listed> manifests_;

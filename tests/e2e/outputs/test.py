@@ -77,6 +77,20 @@ def test_several_outputs(ws):
     contains(ws.build(context_of(ws), "-o", names["tar"], "-o", f"type=tar,dest={names['tar']}", code=2).err, "two outputs")
 
 
+def test_archive_is_the_same_however_it_comes(ws):
+    """Layers that go into the archive while they are packed stand where a copy from the store puts them."""
+    for kind in ("oci", "docker", "oci,compression=zstd"):
+        big = f"echo {kind} > /kind; head -c 12000000 /dev/urandom > /big"
+        context = context_of(ws, f"FROM busybox\nRUN {big}1\nRUN echo 2 > /2\nRUN {big}2\nCOPY more /more\n", more="more")
+        packed, copied = ws.path / "packed.tar", ws.path / "copied.tar"
+        done = ws.build(context, "-t", "app:1", "-o", f"type={kind},dest={packed}")
+        contains(done.err, "pack the layers")
+        again = ws.build(context, "-t", "app:1", "-o", f"type={kind},dest={copied}")
+        contains(again.err, "CACHED")
+        expect(packed.read_bytes() == copied.read_bytes(), f"{kind}: another archive")
+        equal(len(oci.load(packed).manifest["layers"]), 5, "layers")
+
+
 def test_cacheonly(ws):
     """type=cacheonly fills the cache and keeps no image."""
     ws.build(context_of(ws), "-t", "app:1", "-o", "type=cacheonly")

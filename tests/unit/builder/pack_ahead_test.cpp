@@ -4,9 +4,9 @@
 
 #include <chrono>
 
-#include "layers/tree_writer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/builder_support.hpp"
+#include "tests/unit/builder/one_file_layer.hpp"
 #include "tests/unit/builder/sample_nodes.hpp"
 
 using namespace imgbuild;
@@ -15,7 +15,7 @@ using namespace imgbuild::builder::test;
 
 namespace {
 
-// A layer of one file, and somebody to pack it.
+// A store, and somebody to pack what is in it.
 struct Packed : test::Directory {
     std::shared_ptr<layers::Store> store = layers::Store::open(at("store"));
     layers::Lease lease = store->begin_lease();
@@ -23,18 +23,7 @@ struct Packed : test::Directory {
     Work work{.stop = {}, .progress = recorder};
     LayerForms forms{lease, 2};
 
-    LayerPtr layer(const std::string& content) {
-        layers::UnfinishedLayer unfinished = lease.begin_layer();
-        layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()));
-        util::MemorySource source(content);
-        writer.add_file({.path = "file", .type = layers::EntryType::file, .mode = 0644, .size = content.size()},
-                        source);
-        const Digest key = util::Sha256::of(content);
-        auto out = std::make_shared<Layer>(key);
-        out->id = lease.publish(std::move(unfinished), writer.finish().serialize(), {},
-                                layers::KeyRecord{.key = key, .kind = "exec", .slot = "", .ingredients = "{}"});
-        return out;
-    }
+    LayerPtr layer(const std::string& content) { return one_file_layer(lease, content); }
 
     std::optional<DiffId> wait_for_diff_id(const Layer& layer) {
         const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);

@@ -8,6 +8,8 @@
 #include "registry/oci_layout.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/unit/registry/sample_image.hpp"
+#include "util/fd.hpp"
+#include "util/file_sink.hpp"
 #include "util/files.hpp"
 
 #include <fmt/format.h>
@@ -62,6 +64,68 @@ CorruptData corrupt(const std::function<void()>& action) {
     }
     FAIL("nothing was thrown");
     throw std::logic_error("unreachable");
+}
+
+// An archive in a file, of which the layer is written before anybody knows its digest.
+struct Begun {
+    util::TempDir directory{fs::temp_directory_path().string(), "imgbuild-archive-"};
+    std::string path = directory.path() + "/image.tar";
+    util::AtomicFile file{path};
+    util::FileSink out{file.fd(), path};
+    OciArchiveWriter archive{out};
+    SampleImage image{std::string(700'000, 'x')};
+
+    // In pieces, as they come.
+    static void write(oci::NamelessBlob& blob, const std::string& content) {
+        const std::size_t half = content.size() / 2;
+        blob.write(util::as_bytes(std::string_view(content).substr(0, half)));
+        blob.write(util::as_bytes(std::string_view(content).substr(half)));
+    }
+    // Everything that is not there yet, in the order of archive_of().
+    std::string finish() {
+        image.push_to(archive, kName);
+        archive.finish();
+        file.commit();
+        return util::read_file(path, 10'000'000);
+    }
+};
+
+TEST_CASE_METHOD(Begun, "a layer that was written while it was made is where it would have been put") {
+    const auto blob = archive.begin_blob();
+    REQUIRE(blob);
+    write(*blob, image.layer);
+    CHECK_FALSE(archive.has(image.layer_descriptor(), {}));
+    blob->keep(image.layer_descriptor());
+    CHECK(archive.has(image.layer_descriptor(), {}));
+    CHECK(finish() == archive_of(image, OciArchiveWriter::Docker::no));
+}
+
+TEST_CASE_METHOD(Begun, "of a layer that was not kept, or was there already, nothing is left") {
+    SECTION("not kept") {
+        write(*archive.begin_blob(), "half a layer that failed");
+    }
+    SECTION("there already") {
+        archive.put(image.layer_descriptor(), oci::open_text(image.layer), {});
+        const auto blob = archive.begin_blob();
+        write(*blob, image.layer);
+        blob->keep(image.layer_descriptor());
+    }
+    CHECK(finish() == archive_of(image, OciArchiveWriter::Docker::no));
+}
+
+TEST_CASE_METHOD(Begun, "a layer of another size than its descriptor says is refused") {
+    {
+        const auto blob = archive.begin_blob();
+        write(*blob, image.layer + "!");
+        CHECK_THROWS_AS(blob->keep(image.layer_descriptor()), CorruptData);
+    }
+    CHECK_FALSE(archive.has(image.layer_descriptor(), {}));
+    CHECK(finish() == archive_of(image, OciArchiveWriter::Docker::no));
+}
+
+TEST_CASE("a stream takes no layer before its digest is known") {
+    util::StringSink out;
+    CHECK(OciArchiveWriter(out).begin_blob() == nullptr);
 }
 
 TEST_CASE("files of a tar are found and read in every common format") {

@@ -37,8 +37,8 @@ struct SampleImage {
     const oci::Descriptor& layer_descriptor() const { return manifest.layers.front(); }
 
     void push_to(oci::BlobSink& sink, std::span<const std::string> tags) const {
-        sink.put(manifest.config, oci::open_text(config_bytes), {});
         sink.put(layer_descriptor(), oci::open_text(layer), {});
+        sink.put(manifest.config, oci::open_text(config_bytes), {});
         sink.put_manifest(descriptor, manifest_bytes, tags, {});
     }
 };
