@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -41,8 +40,8 @@ void add_parents(std::string_view path, std::int64_t time, std::vector<FinalEntr
         if (!out.empty() && (out.back().entry.path == path || layers::is_inside(out.back().entry.path, path))) break;
         missing.push_back(path);
     }
-    for (const std::string_view directory : missing | std::views::reverse) {
-        out.push_back({.entry = {.path = std::string(directory),
+    for (auto directory = missing.rbegin(); directory != missing.rend(); ++directory) {
+        out.push_back({.entry = {.path = std::string(*directory),
                                  .type = EntryType::directory,
                                  .mode = layers::kImplicitMode,
                                  .mtime = time,

@@ -27,7 +27,8 @@ TEST_CASE("all tasks are carried out, those of a batch in order") {
     constexpr int kTasks = 3000;
     std::vector<std::vector<int>> seen(kTasks / 7 + 1);
     TaskBatches batches(threads);
-    for (int i = 0; i < kTasks; ++i) batches.add(group_of(i), 1, [&seen, i] { seen[i / 7].push_back(i); });
+    for (int i = 0; i < kTasks; ++i)
+        batches.add(group_of(i), 1, [&seen, i] { seen.at(static_cast<std::size_t>(i / 7)).push_back(i); });
     batches.wait_for_all();
     int next = 0;
     for (const std::vector<int>& group : seen) {
@@ -43,10 +44,10 @@ TEST_CASE("who waits for a batch finds it and all before it carried out") {
     std::vector<TaskBatches::Number> numbers;
     TaskBatches batches(threads);
     for (int i = 0; i < 500; ++i) {
-        numbers.push_back(batches.add(group_of(i), 5, [&done, i] { done[i] = true; }));
+        numbers.push_back(batches.add(group_of(i), 5, [&done, i] { done.at(static_cast<std::size_t>(i)) = true; }));
         if (i % 50 != 49) continue;
         const int asked = i - 20;
-        batches.wait_for(numbers[asked]);
+        batches.wait_for(numbers.at(static_cast<std::size_t>(asked)));
         CHECK(std::all_of(done.begin(), done.begin() + asked + 1, [](const auto& one) { return one.load(); }));
     }
     batches.wait_for_all();

@@ -190,7 +190,7 @@ TEST_CASE("of several failures the earliest entry's is told, whoever meets it") 
     for (int i = 0; i < 600; ++i) steps.push_back(copy_of(i, sources.lender(3)));
     SECTION("a source that is not what it should be") {
         for (const int i : {300, 301, 590}) {
-            steps[i] = copy_of(i, [&sources, i](const auto& copy) {
+            steps.at(static_cast<std::size_t>(i)) = copy_of(i, [&sources, i](const auto& copy) {
                 sources.lend(3, copy);
                 throw IoError("look at", fmt::format("source {}", i), EIO);
             });

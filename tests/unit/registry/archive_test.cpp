@@ -172,7 +172,7 @@ TEST_CASE("what is no tar, or half of one, is refused with the reason") {
                                                        {std::string(2000, 'x'), "no tar"},
                                                        {whole.substr(0, 3000), "cut short"},
                                                        {"\x1f\x8b\x08" + std::string(600, 'x'), "compressed"}}));
-    CHECK_THAT(corrupt([&] { TarFiles files(t.raw(bytes)); }).message(), Catch::Contains(part));
+    CHECK_THAT(corrupt([&t, &content = bytes] { TarFiles files(t.raw(content)); }).message(), Catch::Contains(part));
 }
 
 TEST_CASE("a file beyond the limit is not read") {
