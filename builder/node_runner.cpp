@@ -206,6 +206,7 @@ OpContext NodeRunner::op_context(NodeId id) const {
     OpContext out{.forms = context_.forms,
                   .store = context_.store,
                   .scaffolds = scaffolds_,
+                  .kept_room = kept_room_,
                   .keys = {.platform = context_.platform, .time_limit = context_.time_limit, .slot = info.position},
                   .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
                   .threads = context_.threads,

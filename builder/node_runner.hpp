@@ -92,6 +92,7 @@ private:
     RunnerContext context_;
     /// Of all steps.
     mutable Scaffolds scaffolds_;
+    mutable KeptRoom kept_room_{96U << 20};
     std::vector<StepInfo> infos_;
     std::vector<Result> results_;
     std::size_t steps_ = 0;

@@ -224,6 +224,10 @@ private:
             return take(source);
         }
         const auto& from = std::get<FromSource>(placed.content);
+        if (const auto kept = layer_.files.find_kept(from.action, *from.file)) {
+            util::MemorySource source(*kept);
+            return take(source);
+        }
         layer_.files.read(from.action, *from.file, [&](int fd) {
             util::RegularFileSource content(fd, from.file->entry.path, placed.entry.size);
             take(content);
@@ -234,7 +238,8 @@ private:
     void check_empty(std::size_t number) const {
         const PlacedEntry* placed = placed_[number];
         const auto* from = placed == nullptr ? nullptr : std::get_if<FromSource>(&placed->content);
-        if (from != nullptr) layer_.files.read(from->action, *from->file, [](int) {});
+        if (from == nullptr || layer_.files.find_kept(from->action, *from->file)) return;
+        layer_.files.read(from->action, *from->file, [](int) {});
     }
 
     std::optional<std::string> user_file(std::string_view path) const {

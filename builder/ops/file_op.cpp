@@ -70,6 +70,7 @@ private:
 
     void identify_sources() {
         looked_at_ = util::now_ns();
+        kept_.resize(file_.actions.size());
         for (std::size_t i = 0; i < file_.actions.size(); ++i) {
             SourceIdentity identity;
             Selection selection;
@@ -81,7 +82,10 @@ private:
                 const SourceTree& tree = *sources_[i].local;
                 tree.prepare(work_);
                 selection = select_files(tree, *copy, context_.threads);
-                contents = content_checksums(tree, files_of(selection), context_.store, context_.threads, work_);
+                const auto files = files_of(selection);
+                // What becomes a tree is copied by the kernel.
+                if (context_.packed_as) kept_[i] = std::make_unique<KeptContents>(files.size(), context_.kept_room);
+                contents = content_checksums(tree, files, context_.store, context_.threads, work_, kept_[i].get());
                 identity.checksum = selection_checksum(selection, contents,
                                                        tree.keeps_times() ? FileTimes::included : FileTimes::left_out);
             } else if (copy != nullptr) {
@@ -121,7 +125,8 @@ private:
     layers::LayerId write(const Placement& placement, const layers::ChainView& view, const layers::KeyRecord& key) {
         std::vector<SourceFilesOf> sources;
         for (std::size_t i = 0; i < trees_.size(); ++i) {
-            sources.push_back({.tree = trees_[i], .selection = &selections_[i], .contents = &contents_[i]});
+            sources.push_back(
+                {.tree = trees_[i], .selection = &selections_[i], .contents = &contents_[i], .kept = kept_[i].get()});
         }
         const SourceFiles files(std::move(sources), looked_at_);
         const FileLayer layer{.placement = placement,
@@ -144,6 +149,8 @@ private:
     std::vector<Selection> selections_;
     /// Checksums of each selection's files, of local sources.
     std::vector<std::vector<Digest>> contents_;
+    /// Of those that were read for them. Nothing if no blob is made.
+    std::vector<std::unique_ptr<KeptContents>> kept_;
     /// Before any checksum was taken.
     std::int64_t looked_at_ = 0;
     std::vector<std::shared_ptr<const SourceTree>> trees_;

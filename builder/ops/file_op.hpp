@@ -1,6 +1,7 @@
 // Carrying out File nodes: COPY, ADD, WORKDIR.
 #pragma once
 
+#include "builder/context/kept_contents.hpp"
 #include "builder/context/source_tree.hpp"
 #include "builder/layer_forms.hpp"
 #include "builder/ops/keys.hpp"
@@ -49,6 +50,7 @@ struct OpContext {
     LayerForms& forms;
     layers::Store& store;
     Scaffolds& scaffolds;
+    KeptRoom& kept_room;
     KeyContext keys;
     CacheUse cache = CacheUse::read_and_write;
     unsigned threads = 1;

@@ -193,6 +193,7 @@ private:
         }
         if (!base_.find(target)) new_directory_ = target;
         make_directories(target, rules.made());
+        written_.reserve(written_.size() + root.below.size());
         const std::size_t prefix = root.self.entry.path.empty() ? 0 : root.self.entry.path.size() + 1;
         for (const SourceFileInfo& file : root.below) {
             put(action, file, layers::join_path(target, std::string_view(file.entry.path).substr(prefix)), rules);

@@ -3,6 +3,7 @@
 
 #include <imgbuild/digest.hpp>
 
+#include "builder/context/kept_contents.hpp"
 #include "builder/context/source_tree.hpp"
 #include "builder/ops/selection.hpp"
 #include "util/fd.hpp"
@@ -11,6 +12,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,8 @@ struct SourceFilesOf {
     /// in the order of files_of(). Otherwise `contents` is empty.
     const Selection* selection = nullptr;
     const std::vector<Digest>* contents = nullptr;
+    /// Contents that need not be read any more, by the same numbers. May be null.
+    const KeptContents* kept = nullptr;
 };
 
 /// May be used from several threads. Refers to the selections and digests that it was made of.
@@ -38,11 +43,15 @@ public:
     /// was read is what the key speaks of: the user's files can change in between. Throws Error ("source.changed"),
     /// IoError.
     void read(std::size_t action, const SourceFileInfo& file, const std::function<void(int fd)>& use) const;
+    /// What the key speaks of, if it was kept. Lives as long as the contents that were given.
+    std::optional<std::string_view> find_kept(std::size_t action, const SourceFileInfo& file) const;
 
 private:
+    std::optional<std::size_t> number_of(std::size_t action, const SourceFileInfo& file) const;
+
     std::vector<SourceFilesOf> sources_;
-    /// By action, in the order of the addresses.
-    std::vector<std::vector<std::pair<const SourceFileInfo*, const Digest*>>> checksums_;
+    /// By action: the files with their numbers, in the order of the addresses. Empty without checksums.
+    std::vector<std::vector<std::pair<const SourceFileInfo*, std::size_t>>> numbers_;
     std::int64_t looked_at_;
 };
 

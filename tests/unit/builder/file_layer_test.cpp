@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 using namespace imgbuild;
@@ -35,6 +36,9 @@ struct Copy : test::Directory {
     int number = 0;
 
     std::string destination = "/to/";
+    /// Are contents kept from the checksums on?
+    bool keeps = false;
+    std::uint64_t most_kept = 1U << 20;
 
     layers::LayerId make(
         std::optional<layers::Codec> packed_as, const std::function<void()>& meanwhile = [] {}) {
@@ -42,11 +46,16 @@ struct Copy : test::Directory {
         const CopyFiles copy{.from = 0, .sources = sources, .destination = destination};
         const std::int64_t looked_at = util::now_ns();
         const std::vector<Selection> selections{select_files(*tree, copy)};
-        const std::vector<Digest> contents = content_checksums(*tree, files_of(selections[0]), *store, 1, work);
+        const auto chosen = files_of(selections[0]);
+        KeptRoom room(most_kept);
+        KeptContents kept(chosen.size(), room);
+        const std::vector<Digest> contents = content_checksums(*tree, chosen, *store, 1, work, keeps ? &kept : nullptr);
         const layers::ChainView nothing;
         const Placement placement = place_files({.actions = {copy}}, selections, nothing, nothing,
                                                 [](std::size_t, const SourceFileInfo&) { return false; });
-        const SourceFiles files({{.tree = tree, .selection = selections.data(), .contents = &contents}}, looked_at);
+        const SourceFiles files(
+            {{.tree = tree, .selection = selections.data(), .contents = &contents, .kept = keeps ? &kept : nullptr}},
+            looked_at);
         meanwhile();
         const layers::KeyRecord key{
             .key = util::Sha256::of(fmt::to_string(++number)), .kind = "file", .slot = "", .ingredients = "{}"};
@@ -120,6 +129,49 @@ TEST_CASE_METHOD(Copy, "a copy is the same layer as a tree and as a blob of any 
         CHECK(names(blob) == names(tree));
         CHECK(lease.facts(blob).diff_id == diff_id(tree));
     }
+}
+
+TEST_CASE_METHOD(Copy, "it is the same layer whether contents are kept since their checksums or read again") {
+    most_kept = GENERATE(0U, 20'000U, 1U << 20);
+    keeps = true;
+    std::mt19937 random(1);
+    fill(*this, random);
+    const layers::LayerId packed = make(layers::Codec{});  // first, so that the checksums are not known yet
+    const layers::LayerId tree = make(std::nullopt);
+    CHECK(names(packed) == names(tree));
+    CHECK(lease.facts(packed).diff_id == diff_id(tree));
+}
+
+TEST_CASE_METHOD(Copy, "what was kept is packed, whatever becomes of the file meanwhile") {
+    keeps = true;
+    write("full", "text");
+    write("empty", "");
+    write("large", std::string(100'000, 'x'));
+    const std::string tree = tree_of(make(kPlain, [&] {
+        write("full", "other");
+        write("empty", "no more");
+    }));
+    CHECK(util::read_file(tree + "/to/full", 100) == "text");
+    CHECK(util::read_file(tree + "/to/empty", 100).empty());
+    write("fresh", "text");
+    CHECK_THROWS_WITH(make(kPlain, [&] { write("large", std::string(100'000, 'y')); }), Catch::Contains("large"));
+}
+
+TEST_CASE("room for contents is bounded, and given back with them") {
+    KeptRoom room(10);
+    {
+        KeptContents one(2, room);
+        const auto memory = one.allocate(6);
+        REQUIRE(memory.size() == 6);
+        std::ranges::fill(memory, std::byte{'x'});
+        one.keep(1, memory.first(3));
+        CHECK(one.find(1) == "xxx");
+        CHECK_FALSE(one.find(0));
+        CHECK(one.allocate(5).empty());
+        CHECK(KeptContents(1, room).allocate(5).empty());
+        CHECK(one.allocate(4).size() == 4);
+    }
+    CHECK(KeptContents(1, room).allocate(10).size() == 10);
 }
 
 TEST_CASE_METHOD(Copy, "a layer that was packed gets the tree that it would have had") {
