@@ -2,7 +2,10 @@
 
 #include <imgbuild/error.hpp>
 
+#include "builder/archive_output.hpp"
 #include "builder/export.hpp"
+#include "builder/packed_image.hpp"
+#include "builder/send_image.hpp"
 #include "layers/block_cutter.hpp"
 #include "layers/decompress.hpp"
 #include "oci/media_types.hpp"
@@ -268,9 +271,9 @@ private:
                 return send_image(packed, layout, names, work_);
             }
             case Kind::oci_archive:
-                return ArchiveFile(to.path, registry::OciArchiveWriter::Docker::no).finish(packed, names, work_);
+                return ArchiveOutput(to.path, registry::OciArchiveWriter::Docker::no, names).finish(packed, work_);
             case Kind::docker_archive:
-                return ArchiveFile(to.path, registry::OciArchiveWriter::Docker::yes).finish(packed, names, work_);
+                return ArchiveOutput(to.path, registry::OciArchiveWriter::Docker::yes, names).finish(packed, work_);
             case Kind::store:
                 break;
         }
@@ -286,16 +289,14 @@ private:
     void push(const PackedImage& packed) {
         const Output output{.kind = Output::Kind::registry, .destination = {}};
         const std::vector<Reference> names = {Reference::parse(request_.to.name)};
-        write_output(
-            output, packed, names, services_,
-            [this](const std::string& domain) {
-                std::vector<std::string> out;
-                if (request_.from.kind != Kind::registry) return out;
-                const Reference from = Reference::parse(request_.from.name);
-                if (from.domain() == domain) out.push_back(from.path());
-                return out;
-            },
-            work_);
+        const MountFrom mount_from = [this](const std::string& domain) {
+            std::vector<std::string> out;
+            if (request_.from.kind != Kind::registry) return out;
+            const Reference from = Reference::parse(request_.from.name);
+            if (from.domain() == domain) out.push_back(from.path());
+            return out;
+        };
+        begin_output(output, names, services_, mount_from)->finish(packed, work_);
     }
 
     const CopyRequest& request_;

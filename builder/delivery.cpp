@@ -1,6 +1,8 @@
 #include "builder/delivery.hpp"
 
 #include "builder/export.hpp"
+#include "builder/image_output.hpp"
+#include "builder/packed_image.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -59,18 +61,14 @@ public:
 
 private:
     void send(const Output& output, BuildResult& result) {
-        const std::unique_ptr<ArchiveFile> archive = begin_archive(output);
-        const PackedImage& packed = pack(output, archive ? archive->early() : nullptr);
+        const auto place = begin_output(output, names_of(output), services_,
+                                        [this](const std::string& domain) { return images_.repositories(domain); });
+        const PackedImage& packed = pack(output, place->early());
         if (!result.manifest) {
             result.manifest = packed.descriptor.digest;
             result.descriptor = packed.descriptor;
         }
-        as_step(step_name(output), [&](const Work& work) {
-            if (archive) return archive->finish(packed, texts_of(names_of(output)), work);
-            write_output(
-                output, packed, names_of(output), services_,
-                [this](const std::string& domain) { return images_.repositories(domain); }, work);
-        });
+        as_step(step_name(output), [&](const Work& work) { place->finish(packed, work); });
     }
 
     // Layers are read once: those that are packed have got their diff ids before anybody asks for the image's.
@@ -83,9 +81,9 @@ private:
         return *image_;
     }
 
-    // Outputs that want the same compression and annotations share one packing. What has to be packed for it goes into
-    // the archive at once.
-    const PackedImage& pack(const Output& output, oci::BlobSink* archive) {
+    // Outputs that want the same compression and annotations share one packing. What has to be packed for it goes to
+    // the first of them at once.
+    const PackedImage& pack(const Output& output, oci::BlobSink* into) {
         Packing packing{.codec = output.codec.value_or(request_.codec),
                         .recompress = output.recompress,
                         .annotations = output.annotations,
@@ -99,7 +97,7 @@ private:
         packed_.push_back(std::make_unique<std::pair<Packing, PackedImage>>(packing, PackedImage{}));
         PackedImage& out = packed_.back()->second;
         as_step("pack the layers", [&](const Work& work) {
-            auto blobs = pack_layers(draft_.fs, forms_, packing, services_.threads, work, archive);
+            auto blobs = pack_layers(draft_.fs, forms_, packing, services_.threads, work, into);
             out = list_blobs(image(), std::move(blobs), forms_, packing);
         });
         return out;

@@ -4,9 +4,7 @@
 
 #include "builder/context/chain_tree.hpp"
 #include "builder/rootfs.hpp"
-#include "registry/oci_layout.hpp"
 #include "registry/repository.hpp"
-#include "util/assert.hpp"
 #include "util/files.hpp"
 #include "util/text.hpp"
 
@@ -18,52 +16,6 @@
 
 namespace imgbuild::builder {
 namespace {
-
-// Repositories with the tags that the image gets there, in the order in which they were named first.
-struct Target {
-    Reference name;
-    std::vector<std::string> tags;
-};
-
-std::vector<Target> targets_of(std::span<const Reference> names) {
-    std::vector<Target> out;
-    for (const Reference& name : names) {
-        const auto known = std::find_if(out.begin(), out.end(), [&](const Target& target) {
-            return target.name.repository() == name.repository();
-        });
-        Target& target = known != out.end() ? *known : out.emplace_back(Target{.name = name, .tags = {}});
-        target.tags.push_back(name.tag());
-    }
-    return out;
-}
-
-// Blobs go once to each repository; the second one on a registry mounts those of the first.
-void push(const PackedImage& image, const Output& output, std::span<const Reference> names, const Services& services,
-          const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
-    // What other builders do as well; more gains nothing and annoys registries.
-    constexpr unsigned kBlobsAtOnce = 4;
-    const layers::ResolvedNames memory(services.store.root());
-    std::multimap<std::string, std::string> pushed;
-    for (const Target& target : targets_of(names)) {
-        in_context(fmt::format("pushing {}", util::quote(target.name.familiar())), [&] {
-            const std::string& domain = target.name.domain();
-            std::vector<std::string> sources;
-            for (auto [at, end] = pushed.equal_range(domain); at != end; ++at) sources.push_back(at->second);
-            for (std::string& base : mount_from(domain)) {
-                if (std::find(sources.begin(), sources.end(), base) == sources.end())
-                    sources.push_back(std::move(base));
-            }
-            std::erase(sources, target.name.path());
-            registry::Repository repository(services.registry, target.name, std::move(sources));
-            const std::vector<std::string> tags = output.by_digest ? std::vector<std::string>{} : target.tags;
-            send_image(image, repository, tags, work, kBlobsAtOnce);
-            pushed.emplace(domain, target.name.path());
-            for (const Reference& name : names) {
-                if (name.repository() == target.name.repository()) memory.forget(name.text());
-            }
-        });
-    }
-}
 
 // In no form here, though it can be fetched.
 bool is_left_behind(const Layer& layer, layers::Lease& lease) {
@@ -79,47 +31,6 @@ std::string folder_of(const Platform& platform) {
 }
 
 }  // namespace
-
-std::vector<std::string> texts_of(std::span<const Reference> names) {
-    std::vector<std::string> out;
-    for (const Reference& name : names) out.push_back(name.text());
-    return out;
-}
-
-std::unique_ptr<ArchiveFile> begin_archive(const Output& output) {
-    using Docker = registry::OciArchiveWriter::Docker;
-    if (output.kind == Output::Kind::oci_archive) {
-        return std::make_unique<ArchiveFile>(output.destination, Docker::no);
-    }
-    if (output.kind == Output::Kind::docker_archive) {
-        return std::make_unique<ArchiveFile>(output.destination, Docker::yes);
-    }
-    return nullptr;
-}
-
-void write_output(const Output& output, const PackedImage& image, std::span<const Reference> names,
-                  const Services& services,
-                  const std::function<std::vector<std::string>(const std::string&)>& mount_from, const Work& work) {
-    switch (output.kind) {
-        case Output::Kind::oci_archive:
-        case Output::Kind::docker_archive:
-            return begin_archive(output)->finish(image, texts_of(names), work);
-        case Output::Kind::oci_layout: {
-            registry::OciLayoutWriter layout(output.destination);
-            send_image(image, layout, texts_of(names), work);
-            return;
-        }
-        case Output::Kind::registry:
-            push(image, output, names, services, mount_from, work);
-            return;
-        case Output::Kind::image:
-        case Output::Kind::cacheonly:
-        case Output::Kind::local:
-        case Output::Kind::tar:
-            break;
-    }
-    IMGBUILD_ASSERT(false && "an output without a manifest");
-}
 
 void write_files(const Output& output, const FileSystem& fs, const Platform& platform, LayerForms& forms,
                  const Work& work) {

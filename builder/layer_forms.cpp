@@ -60,14 +60,14 @@ layers::LayerId LayerForms::ensure_tree(Layer& layer, const Work& work) {
 
 void LayerForms::ensure_trees(const FileSystem& fs, const Work& work) {
     in_parallel(fs.layers.size(), threads_, work.stop, [&](std::size_t i, std::stop_token stop) {
-        const Work part{.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+        const Work part = work.with(std::move(stop));
         static_cast<void>(ensure_tree(*fs.layers[i], part));
     });
 }
 
 void LayerForms::ensure_stored(const FileSystem& fs, const Work& work) {
     in_parallel(fs.layers.size(), threads_, work.stop, [&](std::size_t i, std::stop_token stop) {
-        const Work part{.stop = std::move(stop), .progress = work.progress, .step = work.step, .info = work.info};
+        const Work part = work.with(std::move(stop));
         const std::lock_guard lock(fs.layers[i]->mutex);
         find_or_unpack(*fs.layers[i], part);
     });

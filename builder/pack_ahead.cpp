@@ -41,7 +41,7 @@ PackAhead::PackAhead(LayerForms& forms, std::optional<layers::Codec> codec, cons
     : forms_(forms),
       codec_(codec),
       stops_with_build_(work.stop, [this] { stop_.request_stop(); }),
-      work_{.stop = stop_.get_token(), .progress = work.progress, .step = work.step, .info = work.info} {}
+      work_(work.with(stop_.get_token())) {}
 
 PackAhead::~PackAhead() {
     stop_.request_stop();

@@ -1,6 +1,8 @@
 #include "builder/send.hpp"
 
 #include "builder/export.hpp"
+#include "builder/image_output.hpp"
+#include "builder/packed_image.hpp"
 
 namespace imgbuild::builder {
 
@@ -18,10 +20,11 @@ Digest send_stored_image(const layers::ImageRecord& record, const Output& output
                           .recompress = output.recompress,
                           .annotations = output.annotations,
                           .descriptor_annotations = output.descriptor_annotations};
-    const PackedImage packed = pack_image(image, forms, packing, services.threads, work);
-    write_output(
-        output, packed, output.names.empty() ? names : output.names, services,
-        [](const std::string&) { return std::vector<std::string>(); }, work);
+    const auto place = begin_output(output, output.names.empty() ? names : output.names, services,
+                                    [](const std::string&) { return std::vector<std::string>(); });
+    auto blobs = pack_layers(image.fs, forms, packing, services.threads, work, place->early());
+    const PackedImage packed = list_blobs(image, std::move(blobs), forms, packing);
+    place->finish(packed, work);
     return packed.descriptor.digest;
 }
 

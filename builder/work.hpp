@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <stop_token>
-#include <string>
+#include <utility>
 
 namespace imgbuild::builder {
 
@@ -15,6 +15,11 @@ struct Work {
     /// Of the step, for events; 0 for work that is no step.
     std::size_t step = 0;
     StepInfo info = {};
+
+    /// The same in one of several threads, which can be stopped by itself.
+    Work with(std::stop_token own_stop) const {
+        return {.stop = std::move(own_stop), .progress = progress, .step = step, .info = info};
+    }
 };
 
 }  // namespace imgbuild::builder

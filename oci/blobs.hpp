@@ -55,6 +55,8 @@ class BlobSink {
 public:
     virtual ~BlobSink() = default;
 
+    /// One blob after the other, from one thread, so that equal images give equal bytes.
+    virtual bool wants_order() const { return false; }
     /// Begins a blob that is still to be made; until that is kept or gone, nothing else is put. Null: the sink must
     /// know what comes, as most must.
     virtual std::unique_ptr<NamelessBlob> begin_blob() { return nullptr; }

@@ -36,6 +36,7 @@ public:
     explicit OciArchiveWriter(util::Sink& out, Docker docker = Docker::no);
     explicit OciArchiveWriter(util::FileSink& out, Docker docker = Docker::no);
 
+    bool wants_order() const override { return true; }
     /// Null if this is a stream.
     std::unique_ptr<oci::NamelessBlob> begin_blob() override;
     /// True if it was written to this archive.
