@@ -27,7 +27,7 @@ public:
         : next_(next), work_(work), what_(std::move(what)), total_(total) {}
 
     void write(std::span<const std::byte> bytes) override {
-        constexpr std::uint64_t kInterval = 512 * 1024;
+        constexpr std::uint64_t kInterval = 512U << 10;
         next_.write(bytes);
         done_ += bytes.size();
         if (done_ - reported_ < kInterval && done_ != total_) return;
@@ -171,7 +171,7 @@ layers::LayerId LayerForms::unpack_remote(const Layer& layer, const Work& work) 
             return unpack_while_fetching(remote, diff_id, work);
         }
     }
-    const layers::LayerId id = unpack_known(diff_id, pulled_form(remote), work);
+    layers::LayerId id = unpack_known(diff_id, pulled_form(remote), work);
     lease_.record_form(diff_id, pulled_form(remote));
     return id;
 }

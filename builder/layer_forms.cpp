@@ -199,7 +199,7 @@ layers::BlobForm LayerForms::form_as_it_came(Layer& layer, const layers::Codec& 
                                              oci::BlobSink* also) {
     if (const auto known = find_form(layer, codec)) return *known;
     if (layer.remote && layer.diff_id) {
-        const layers::BlobForm form = fetch(*layer.remote, work);
+        layers::BlobForm form = fetch(*layer.remote, work);
         record_pulled(form, *layer.diff_id, work);
         return form;
     }
@@ -238,9 +238,9 @@ std::optional<layers::LayerId> LayerForms::ensure_patch(const FileSystem& fs, co
     ingredients += "]}";
     const layers::KeyRecord record{
         .key = util::Sha256::of(ingredients), .kind = "patch", .slot = "", .ingredients = ingredients};
-    if (const auto id = lease_.find_layer(record.key)) return id;
+    if (auto id = lease_.find_layer(record.key)) return id;
     const auto claim = lease_.claim(record.key, work.stop);
-    if (const auto id = lease_.find_layer(record.key)) return id;
+    if (auto id = lease_.find_layer(record.key)) return id;
 
     layers::UnfinishedLayer unfinished = lease_.begin_layer();
     layers::TreeWriter writer(util::RootedDir::open(unfinished.tree()));

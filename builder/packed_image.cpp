@@ -50,9 +50,8 @@ public:
 
     std::vector<layers::BlobForm> run(oci::BlobSink* into) {
         if (into == nullptr || !has_to_pack(1)) {
-            in_parallel(blobs_.size(), threads_, work_.stop, [&](std::size_t i, std::stop_token stop) {
-                find_or_pack(i, work_.with(std::move(stop)));
-            });
+            in_parallel(blobs_.size(), threads_, work_.stop,
+                        [&](std::size_t i, std::stop_token stop) { find_or_pack(i, work_.with(std::move(stop))); });
         } else if (into->wants_order()) {
             pack_in_order(*into);
         } else {
@@ -66,9 +65,8 @@ private:
     static constexpr std::uint64_t kWorthOnePass = 8U << 20;
 
     bool has_to_pack(std::uint64_t least) {
-        return std::any_of(fs_.layers.begin(), fs_.layers.end(), [&](const LayerPtr& layer) {
-            return forms_.has_to_pack(*layer, packing_.codec, least);
-        });
+        return std::any_of(fs_.layers.begin(), fs_.layers.end(),
+                           [&](const LayerPtr& layer) { return forms_.has_to_pack(*layer, packing_.codec, least); });
     }
 
     void find_or_pack(std::size_t i, const Work& work) {

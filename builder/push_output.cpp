@@ -78,9 +78,8 @@ PushOutput::PushOutput(const Output& output, std::span<const Reference> names, c
                        const MountFrom& mount_from)
     : services_(services), by_digest_(output.by_digest), names_(names.begin(), names.end()) {
     for (const Reference& name : names_) {
-        auto target = std::find_if(targets_.begin(), targets_.end(), [&](const auto& known) {
-            return known->name().repository() == name.repository();
-        });
+        auto target = std::find_if(targets_.begin(), targets_.end(),
+                                   [&](const auto& known) { return known->name().repository() == name.repository(); });
         if (target == targets_.end()) {
             std::vector<std::string> sources;
             const auto add = [&](std::string path) {

@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 
 // "registry.example/base:1.2 linux/amd64" without tag and platform: another version of a base takes about as long.
 std::string repository_of(const std::string& locator) {
-    const std::string name = locator.substr(0, locator.find(' '));
+    std::string name = locator.substr(0, locator.find(' '));
     try {
         return Reference::parse(name).repository();
     } catch (const Error&) {

@@ -5,6 +5,21 @@
 namespace imgbuild::layers {
 namespace {
 
+// What the layer itself says about a directory around `path`: nothing of what lower layers have in it is there.
+bool is_hidden(const NameIndex& names, std::string_view path) {
+    while (!path.empty()) {
+        path = parent_path(path);
+        const Entry* around = names.find(path);
+        if (around != nullptr && around->opaque) return true;
+    }
+    return false;
+}
+
+// Where a link of the lower layers leads that is in the way at `path`.
+std::optional<std::string> link_below(const NameIndex& names, const LinkOf& link_of, const std::string& path) {
+    return is_hidden(names, path) ? std::nullopt : link_of(path);
+}
+
 class Mover {
 public:
     Mover(const NameIndex& names, const LinkOf& link_of) : names_(names), link_of_(link_of) {}
@@ -35,7 +50,7 @@ private:
             const auto parent = places_.find(parent_path(entry.path));
             std::string place = parent == places_.end() ? entry.path : join_path(parent->second, base_name(entry.path));
             if (entry.implicit) {
-                if (auto target = link_of_(place)) {
+                if (auto target = link_below(names_, link_of_, place)) {
                     if (place == entry.path) links_.push_back(entry.path);
                     place = std::move(*target);
                 }
@@ -94,7 +109,7 @@ private:
 std::optional<MovedNames> move_names(const NameIndex& names, const LinkOf& link_of) {
     for (const std::size_t i : names.implicit()) {
         const std::string& path = names.entries()[i].path;
-        if (!path.empty() && link_of(path)) return Mover(names, link_of).move();
+        if (!path.empty() && link_below(names, link_of, path)) return Mover(names, link_of).move();
     }
     return std::nullopt;
 }

@@ -24,7 +24,7 @@ Error no_build_file(std::string message, std::string hint) {
 
 std::string find_file(const std::string& context) {
     for (const char* name : kFileNames) {
-        const std::string path = context + "/" + name;
+        std::string path = context + "/" + name;
         if (::access(path.c_str(), F_OK) == 0) return path;
     }
     throw no_build_file(fmt::format("there is no Buildfile, Dockerfile or Containerfile in {}", util::quote(context)),

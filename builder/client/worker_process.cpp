@@ -100,6 +100,7 @@ util::Fd make_message_file() {
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
     std::vector<char*> out;
+    out.reserve(words.size() + 1);
     for (std::string& word : words) out.push_back(word.data());
     out.push_back(nullptr);
     return out;
@@ -108,7 +109,7 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
 std::vector<std::string> words_of(const std::optional<std::map<std::string, std::string>>& environment) {
     std::vector<std::string> out;
     if (environment) {
-        for (const auto& [name, value] : *environment) out.push_back(name + "=" + value);
+        for (const auto& [name, value] : *environment) out.push_back(fmt::format("{}={}", name, value));
     } else {
         for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) out.emplace_back(*entry);
     }
@@ -193,7 +194,7 @@ std::string WorkerProcess::wait(std::chrono::milliseconds patience) {
     constexpr std::int64_t kMost = std::numeric_limits<int>::max();
     pollfd ended{.fd = process_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&ended, 1, static_cast<int>(std::clamp<std::int64_t>(patience.count(), 0, kMost))) <= 0) kill();
-    const std::string end = tell(reap(process_.get()));
+    std::string end = tell(reap(process_.get()));
     process_.reset();
     const off_t written = ::lseek(messages_.get(), 0, SEEK_CUR);
     if (written <= 0 || ::lseek(messages_.get(), 0, SEEK_SET) != 0) return end;

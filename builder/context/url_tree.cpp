@@ -25,7 +25,7 @@ public:
         : next_(next), work_(work), what_(std::move(what)) {}
 
     void write(std::span<const std::byte> bytes) override {
-        constexpr std::uint64_t kInterval = 512 * 1024;
+        constexpr std::uint64_t kInterval = 512U << 10;
         next_.write(bytes);
         done_ += bytes.size();
         if (done_ - reported_ < kInterval) return;

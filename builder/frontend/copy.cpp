@@ -24,7 +24,7 @@ std::optional<OwnerText> owner_of(const std::optional<parser::Word>& chown, cons
 
 std::string mode_of(const std::optional<parser::Word>& chmod, const Words& words) {
     if (!chmod) return {};
-    const std::string text = words.text(*chmod);
+    std::string text = words.text(*chmod);
     // A bad mode is the line's error, not the step's.
     if (!text.empty()) static_cast<void>(parser::FileMode::parse(text));
     return text;

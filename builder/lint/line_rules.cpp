@@ -16,7 +16,6 @@ namespace {
 
 using parser::BuildFile;
 using parser::Instruction;
-using parser::shown;
 using parser::Stage;
 
 bool is_lower(std::string_view text) {

@@ -25,7 +25,7 @@ constexpr std::string_view kHosts =
 
 // With the host's network the host's resolver is the one that works.
 std::string resolv_conf() {
-    constexpr std::size_t kLimit = 64 * 1024;
+    constexpr std::size_t kLimit = 64U << 10;
     try {
         return util::read_file("/etc/resolv.conf", kLimit);
     } catch (const IoError& error) {

@@ -8,7 +8,6 @@
 #include "layers/decompress.hpp"
 #include "layers/pack.hpp"
 #include "layers/tree_writer.hpp"
-#include "util/overloaded.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -24,7 +23,6 @@ namespace {
 
 using layers::Entry;
 using layers::EntryType;
-using util::overloaded;
 
 // ---------------------------------------------------------------- archives
 

@@ -49,6 +49,7 @@ bool run_program(const std::vector<std::string>& command, int report) {
     const pid_t pid = ::fork();
     if (pid == 0) {
         std::vector<char*> args;
+        args.reserve(command.size() + 1);
         for (const std::string& word : command) args.push_back(const_cast<char*>(word.c_str()));
         args.push_back(nullptr);
         char* const env[] = {nullptr};
@@ -82,7 +83,7 @@ void unshare_user(UserFacts user) {
 }  // namespace
 
 void enter_user_namespace(const UserFacts& user) {
-    const std::uint32_t own[] = {::getuid(), ::getgid()};
+    const std::array<std::uint32_t, 2> own{::getuid(), ::getgid()};
     std::array<std::vector<std::string>, 2> commands;
     for (std::size_t i = 0; i < commands.size(); ++i) {
         commands[i] = map_command(kPrograms[i], kIdFiles[i], user, own[i]);

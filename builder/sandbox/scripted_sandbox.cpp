@@ -12,7 +12,7 @@ StepResult ScriptedSandbox::run(const StepSpec& step, OutputSink& output, std::s
     if (stop.stop_requested()) throw Cancelled();
     // The same specs are refused as in the real sandbox.
     required_mount_points(step);
-    const StepResult result = script_({step, output, stop});
+    StepResult result = script_({step, output, stop});
     if (stop.stop_requested()) throw Cancelled();
     return result;
 }

@@ -109,6 +109,7 @@ int read_caller(int proc, pid_t thread, Caller& into) {
 int read_memory(const Caller& caller, std::uint64_t address, void* into, std::size_t size) {
     if (size == 0) return 0;
     const iovec to{into, size};
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of the other process
     const iovec from{reinterpret_cast<void*>(static_cast<std::uintptr_t>(address)), size};
     const ssize_t got = process_vm_readv(caller.thread, &to, 1, &from, 1, 0);
     if (got < 0) return errno == ESRCH ? EFAULT : errno;

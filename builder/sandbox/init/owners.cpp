@@ -118,12 +118,13 @@ int tell_worker(int file, const Ids& asked) {
     static unsigned told = 0;
     const PathText path(file);
     wire::Message message;
-    if (told == kMaxTold || std::strlen(path.text) >= sizeof(message.path)) return EINVAL;
+    const std::size_t size = std::strlen(path.text) + 1;
+    if (told == kMaxTold || size > sizeof(message.path)) return EINVAL;
     ++told;
     message.kind = wire::MessageKind::owner;
     message.operation = asked.uid;
     message.value = static_cast<std::int32_t>(asked.gid);
-    std::strcpy(message.path, path.text);
+    std::memcpy(message.path, path.text, size);
     send(message);
     return 0;
 }

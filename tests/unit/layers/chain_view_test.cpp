@@ -130,6 +130,21 @@ TEST_CASE("a link with several names leads the way under each of them") {
     CHECK(view.resolve("z", Follow::no).path == "z");
 }
 
+TEST_CASE("a link of a lower layer is not in the way where the layer hides what is below") {
+    const auto below = layer({directory("d"), directory("d/a"), soft_link("d/a/c", "."), soft_link("to", "d")});
+    const auto hides = GENERATE(as<std::string>{}, "d", "d/a", "");
+    std::vector<Entry> entries;
+    for (const std::string path : {"d", "d/a"})
+        entries.push_back(path == hides ? opaque(directory(path)) : implied(path));
+    if (hides.empty()) entries.insert(entries.begin(), opaque(directory("")));
+    entries.push_back(implied("d/a/c"));
+    entries.push_back(file("d/a/c/a"));
+    const ChainView view({below, layer(entries)});
+    CHECK(view.find("d/a/c")->entry->type == EntryType::directory);
+    CHECK(view.find("d/a/c/a").has_value());
+    CHECK_FALSE(view.find("d/a/a").has_value());
+}
+
 TEST_CASE("a described directory replaces a link of a lower layer") {
     const ChainView view({layer({soft_link("lib", "usr/lib")}), layer({directory("lib"), file("lib/b")})});
     CHECK(view.find("lib")->entry->type == EntryType::directory);
