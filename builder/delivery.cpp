@@ -96,7 +96,8 @@ private:
         }
         packed_.push_back(std::make_unique<std::pair<Packing, PackedImage>>(packing, PackedImage{}));
         PackedImage& out = packed_.back()->second;
-        as_step("pack the layers", [&](const Work& work) {
+        const bool sends = into != nullptr && !into->wants_order() && has_to_pack(draft_.fs, forms_, packing);
+        as_step(sends ? "pack and push the layers" : "pack the layers", [&](const Work& work) {
             auto blobs = pack_layers(draft_.fs, forms_, packing, services_.threads, work, into);
             out = list_blobs(image(), std::move(blobs), forms_, packing);
         });

@@ -49,7 +49,7 @@ public:
         : fs_(fs), forms_(forms), packing_(packing), threads_(threads), work_(work), blobs_(fs.layers.size()) {}
 
     std::vector<layers::BlobForm> run(oci::BlobSink* into) {
-        if (into == nullptr || !has_to_pack(1)) {
+        if (into == nullptr || !has_to_pack(fs_, forms_, packing_)) {
             in_parallel(blobs_.size(), threads_, work_.stop,
                         [&](std::size_t i, std::stop_token stop) { find_or_pack(i, work_.with(std::move(stop))); });
         } else if (into->wants_order()) {
@@ -63,11 +63,6 @@ public:
 private:
     // Less is copied afterwards in no time.
     static constexpr std::uint64_t kWorthOnePass = 8U << 20;
-
-    bool has_to_pack(std::uint64_t least) {
-        return std::any_of(fs_.layers.begin(), fs_.layers.end(),
-                           [&](const LayerPtr& layer) { return forms_.has_to_pack(*layer, packing_.codec, least); });
-    }
 
     void find_or_pack(std::size_t i, const Work& work) {
         Layer& layer = *fs_.layers[i];
@@ -136,6 +131,11 @@ private:
 std::vector<layers::BlobForm> pack_layers(const FileSystem& fs, LayerForms& forms, const Packing& packing,
                                           unsigned threads, const Work& work, oci::BlobSink* into) {
     return LayerPacking(fs, forms, packing, threads, work).run(into);
+}
+
+bool has_to_pack(const FileSystem& fs, LayerForms& forms, const Packing& packing) {
+    return std::any_of(fs.layers.begin(), fs.layers.end(),
+                       [&](const LayerPtr& layer) { return forms.has_to_pack(*layer, packing.codec, 1); });
 }
 
 PackedImage list_blobs(const Image& image, std::vector<layers::BlobForm> blobs, LayerForms& forms,

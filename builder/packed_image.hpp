@@ -45,6 +45,8 @@ inline constexpr unsigned kBlobsAtOnce = 4;
 /// is packed; these go there in the same pass, if it begins blobs.
 std::vector<layers::BlobForm> pack_layers(const FileSystem& fs, LayerForms& forms, const Packing& packing,
                                           unsigned threads, const Work& work, oci::BlobSink* into = nullptr);
+/// Does pack_layers() have to pack any?
+bool has_to_pack(const FileSystem& fs, LayerForms& forms, const Packing& packing);
 /// The manifest over pack_layers()'s blobs. What was not fetched is when the result's open_layer is asked for it: who
 /// takes the image may have it. `forms` must outlive the result.
 PackedImage list_blobs(const Image& image, std::vector<layers::BlobForm> blobs, LayerForms& forms,

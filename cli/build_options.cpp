@@ -38,7 +38,7 @@ void refuse_git(const std::string& context) {
 
 std::string find_file(const std::string& context) {
     for (const char* name : kFileNames) {
-        const std::string path = context + "/" + name;
+        std::string path = context + "/" + name;
         if (::access(path.c_str(), F_OK) == 0) return path;
     }
     throw Error(
