@@ -14,13 +14,13 @@
 #include "builder/sandbox/memory_facts.hpp"
 #include "builder/scheduler.hpp"
 #include "builder/step_costs.hpp"
+#include "builder/told_step.hpp"
 #include "builder/url_secrets.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace imgbuild::builder {
 namespace {
@@ -199,15 +199,11 @@ private:
         if (!packing.is_busy()) return packing.finish();
         const StepInfo info{
             .number = next_step_++, .stage = {}, .position = {}, .instruction = "finish packing", .line = 0};
-        services_.progress.report(event::StepStarted{info});
-        const auto begin = std::chrono::steady_clock::now();
-        packing.finish();
-        const auto took = std::chrono::steady_clock::now() - begin;
-        services_.progress.report(
-            event::StepFinished{.step = info,
-                                .outcome = stop_.stop_requested() ? StepOutcome::cancelled : StepOutcome::done,
-                                .duration = std::chrono::duration_cast<std::chrono::milliseconds>(took),
-                                .detail = {}});
+        tell_step({.stop = stop_, .progress = services_.progress, .step = info.number, .info = info},
+                  [&]() -> StepEnding {
+                      packing.finish();
+                      return {.outcome = stop_.stop_requested() ? StepOutcome::cancelled : StepOutcome::done};
+                  });
     }
 
     // The files of the result are wanted, and not only its layers.

@@ -3,12 +3,12 @@
 #include "builder/export.hpp"
 #include "builder/image_output.hpp"
 #include "builder/packed_image.hpp"
+#include "builder/told_step.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -60,9 +60,19 @@ public:
     }
 
 private:
+    // A place that cannot be written is told as that output's step, before anything is packed for it.
+    std::unique_ptr<ImageOutput> begin(const Output& output) {
+        try {
+            return begin_output(output, names_of(output), services_,
+                                [this](const std::string& domain) { return images_.repositories(domain); });
+        } catch (const std::exception&) {
+            as_step(step_name(output), [](const Work&) { throw; });
+            std::unreachable();
+        }
+    }
+
     void send(const Output& output, BuildResult& result) {
-        const auto place = begin_output(output, names_of(output), services_,
-                                        [this](const std::string& domain) { return images_.repositories(domain); });
+        const auto place = begin(output);
         const PackedImage& packed = pack(output, place->early());
         if (!result.manifest) {
             result.manifest = packed.descriptor.digest;
@@ -163,26 +173,11 @@ private:
     // Work after the graph, told like a step.
     void as_step(std::string what, const std::function<void(const Work&)>& body) {
         StepInfo info{.number = next_step_++, .stage = {}, .position = {}, .instruction = std::move(what), .line = 0};
-        services_.progress.report(event::StepStarted{info});
-        const auto begin = std::chrono::steady_clock::now();
-        const auto finished = [&](StepOutcome outcome, std::string detail) {
-            const auto duration = std::chrono::steady_clock::now() - begin;
-            services_.progress.report(
-                event::StepFinished{.step = info,
-                                    .outcome = outcome,
-                                    .duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration),
-                                    .detail = std::move(detail)});
-        };
-        try {
-            body({.stop = stop_, .progress = services_.progress, .step = info.number, .info = info});
-        } catch (const Cancelled&) {
-            finished(StepOutcome::cancelled, "");
-            throw;
-        } catch (const std::exception& error) {
-            finished(StepOutcome::failed, error.what());
-            throw;
-        }
-        finished(StepOutcome::done, "");
+        const Work work{.stop = stop_, .progress = services_.progress, .step = info.number, .info = info};
+        tell_step(work, [&]() -> StepEnding {
+            body(work);
+            return {};
+        });
     }
 
     ImageDraft draft_;

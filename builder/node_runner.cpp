@@ -3,13 +3,13 @@
 #include <imgbuild/error.hpp>
 
 #include "builder/ops/exec_op.hpp"
+#include "builder/told_step.hpp"
 #include "util/overloaded.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace imgbuild::builder {
 namespace {
@@ -63,32 +63,21 @@ NodeRunner::NodeRunner(RunnerContext context, NodeId target)
 void NodeRunner::run(NodeId id, std::stop_token stop) {
     const StepInfo& info = infos_.at(id);
     const Work work{.stop = std::move(stop), .progress = context_.progress, .step = info.number, .info = info};
-    const auto begin = std::chrono::steady_clock::now();
-    const auto finished = [&](StepOutcome outcome, std::string detail) {
-        if (info.number == 0) return;
-        const auto duration = std::chrono::steady_clock::now() - begin;
-        context_.progress.report(
-            event::StepFinished{.step = info,
-                                .outcome = outcome,
-                                .duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration),
-                                .detail = std::move(detail)});
+    const auto body = [&]() -> StepEnding {
+        try {
+            Ending ending = carry_out_node(id, work);
+            return {.outcome = ending.cached ? StepOutcome::cached : StepOutcome::done,
+                    .detail = std::move(ending.reason)};
+        } catch (const Cancelled&) {
+            throw;  // no fault of the line's
+        } catch (Error& error) {
+            const SourceSpan& where = context_.graph[id].origin.where;
+            if (where.file) error.locate(where);
+            throw;
+        }
     };
-    if (info.number != 0) context_.progress.report(event::StepStarted{info});
-    try {
-        Ending ending = carry_out_node(id, work);
-        finished(ending.cached ? StepOutcome::cached : StepOutcome::done, std::move(ending.reason));
-    } catch (const Cancelled&) {
-        finished(StepOutcome::cancelled, "");
-        throw;
-    } catch (Error& error) {
-        const SourceSpan& where = context_.graph[id].origin.where;
-        if (where.file) error.locate(where);
-        finished(StepOutcome::failed, error.what());
-        throw;
-    } catch (const std::exception& error) {
-        finished(StepOutcome::failed, error.what());
-        throw;
-    }
+    if (info.number != 0) return tell_step(work, body);
+    static_cast<void>(body());
 }
 
 void NodeRunner::tell_waiting(NodeId id, std::uint64_t memory) const {
