@@ -215,8 +215,8 @@ private:
     std::size_t read_sparse(std::span<std::byte> into) {
         while (next_ < segments_.size() && segments_[next_].offset + segments_[next_].size <= position_) ++next_;
         const Segment* segment = next_ < segments_.size() ? &segments_[next_] : nullptr;
-        const std::uint64_t hole_end = segment != nullptr ? segment->offset : real_size_;
-        if (position_ < hole_end) {
+        if (segment == nullptr || position_ < segment->offset) {
+            const std::uint64_t hole_end = segment == nullptr ? real_size_ : segment->offset;
             const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), hole_end - position_));
             std::memset(into.data(), 0, n);
             return n;
@@ -466,16 +466,17 @@ private:
         constexpr std::size_t kMore = 482;
         constexpr std::size_t kRealSize = 483;
         constexpr std::size_t kMoreInBlock = 504;
+        constexpr std::size_t kSegment = 24;
         std::array<char, kBlock> block{};
         std::memcpy(block.data(), &header, kBlock);
         std::vector<Segment> segments;
         const std::span<const char> bytes(block);
         const std::uint64_t real_size = size_number(bytes.subspan(kRealSize, 12), "the size of a sparse file");
-        add_old_segments(bytes.subspan(kMap, 4 * 24), segments);
+        add_old_segments(bytes.subspan(kMap, 4 * kSegment), segments);
         bool more = block[kMore] != 0;
         while (more) {
             input_.require(std::as_writable_bytes(std::span(block)));
-            add_old_segments(bytes.first(21 * 24), segments);
+            add_old_segments(bytes.first(21 * kSegment), segments);
             more = block[kMoreInBlock] != 0;
         }
         content_.begin(entry_.size, tar::padding(entry_.size));

@@ -26,12 +26,12 @@ struct BlobWriter::State {
     /// Who knows what the bytes are.
     enum class Hashed { here, before, afterwards };
 
-    State(std::shared_ptr<LeaseHold> lease, Hashed when, std::optional<Digest> proven_digest = {})
+    State(std::shared_ptr<LeaseHold> lease, Hashed when, const std::optional<Digest>& proven_digest = {})
         : hold(std::move(lease)),
           hashed(when),
           path(hold->directory() + "/blob-" + random_name()),
           fd(util::open_path(path, O_WRONLY | O_CREAT | O_EXCL, 0644)),
-          proven(std::move(proven_digest)),
+          proven(proven_digest),
           room(hold->store()) {
         waiting.reserve(kWriteBytes);
     }

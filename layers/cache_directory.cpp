@@ -77,7 +77,7 @@ public:
 
 private:
     std::string directory(unsigned number) const {
-        const std::string path = fmt::format("{}/{}", top_, number);
+        std::string path = fmt::format("{}/{}", top_, number);
         ensure_directory(path, 0700);
         return path;
     }

@@ -37,7 +37,8 @@ void set_index_aside(const std::string& root) {
     const auto guard = util::FileLock::acquire(root + "/tmp/sweep.lock", util::FileLock::Kind::exclusive);
     for (const std::string& name : names_in(root + "/tmp")) {
         if (!name.starts_with("lease-")) continue;
-        if (util::FileLock::try_acquire(root + "/tmp/" + name + "/lock", util::FileLock::Kind::exclusive)) continue;
+        if (util::FileLock::try_acquire(fmt::format("{}/tmp/{}/lock", root, name), util::FileLock::Kind::exclusive))
+            continue;
         throw Error(
             {.code = "store.busy",
              .message = fmt::format("the index of {} is damaged, and a build that runs has it open", util::quote(root)),

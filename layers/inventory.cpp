@@ -7,6 +7,8 @@
 #include "util/clock.hpp"
 #include "util/text.hpp"
 
+#include <fmt/format.h>
+
 #include <sys/stat.h>
 #include <algorithm>
 #include <cerrno>
@@ -60,9 +62,10 @@ private:
         own_.add_alone(top + "/id");
         for (const std::string& number : names_in(top)) {
             if (number == "id") continue;
-            own_.add_alone(top + "/" + number);
-            own_.add_alone(top + "/" + number + "/lock");
-            if (path_exists(top + "/" + number + "/data")) add_mount(top, identity + "/" + number);
+            const std::string mount = fmt::format("{}/{}", top, number);
+            own_.add_alone(mount);
+            own_.add_alone(mount + "/lock");
+            if (path_exists(mount + "/data")) add_mount(top, fmt::format("{}/{}", identity, number));
         }
     }
 

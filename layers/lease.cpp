@@ -93,7 +93,7 @@ LayerId put_into_place(LeaseHold& hold, const Publication& what, const std::opti
             // Last, so that of all that can fail only the commit comes after it; and inside, see store_data.hpp.
             util::check(::rename(what.from.c_str(), to.c_str()), "put into place", to);
             moved = true;
-            return id;
+            return LayerId(id);
         });
     } catch (...) {
         // Back to where the temporary directory's owner removes it. If that fails, the next sweep finds no row for it.
@@ -123,7 +123,7 @@ LayerId Lease::publish(UnfinishedLayer layer, std::string_view names, const Laye
     util::remove_all(layer.work());
     util::check(::chmod(what.from.c_str(), 0700), "set the mode of", what.from);
     what.disk = measure(hold.store(), what.from, names.size());
-    const LayerId result = put_into_place(hold, what, record, keeps);
+    LayerId result = put_into_place(hold, what, record, keeps);
     // It is elsewhere now, or somebody else's is taken and ours goes.
     if (!path_exists(what.from)) layer.directory_.release();
     return result;
@@ -144,7 +144,7 @@ LayerId Lease::publish_packed(std::string_view names, const LayerFacts& facts, c
                            .tree = Tables::Tree::no,
                            .form = form,
                            .disk = disk_use(directory.path())};
-    const LayerId result = put_into_place(hold, what, record, keeps);
+    LayerId result = put_into_place(hold, what, record, keeps);
     if (!path_exists(what.from)) directory.release();
     return result;
 }

@@ -30,7 +30,7 @@ namespace imgbuild::layers {
 namespace {
 
 constexpr std::string_view kMagic = "imgbuild-resolved 1";
-constexpr std::size_t kLongestLines = 16 * 1024;
+constexpr std::size_t kLongestLines = 16U << 10;
 constexpr std::size_t kLargest = oci::kMaxManifestBytes + oci::kMaxConfigBytes + kLongestLines;
 constexpr std::size_t kHexOfName = 40;
 constexpr std::size_t kHexOfPlatform = 16;
@@ -119,7 +119,7 @@ void drop_oldest(const std::string& directory, std::size_t kept) {
     if (names.size() <= kept) return;
     std::vector<std::pair<std::int64_t, std::string>> by_age;
     for (const std::string& name : names) {
-        std::string path = directory + "/" + name;
+        std::string path = fmt::format("{}/{}", directory, name);
         const std::int64_t time = time_of(path);
         by_age.emplace_back(time, std::move(path));
     }

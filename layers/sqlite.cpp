@@ -18,6 +18,7 @@ constexpr int kBusyMilliseconds = 30'000;
 
 // SQLITE_TRANSIENT, which the header spells with an old-style cast: SQLite copies what it is given.
 sqlite3_destructor_type transient() {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it is no address
     return reinterpret_cast<sqlite3_destructor_type>(std::intptr_t{-1});
 }
 
