@@ -26,7 +26,7 @@ run_clang_tidy() {
 
 run_fuzz_targets() {
   cmake --preset fuzz
-  cmake --build --preset fuzz -j 2
+  cmake --build --preset fuzz -j 2 --target fuzz_targets
   local found=0 target corpus
   while IFS= read -r target; do
     found=1
