@@ -2,6 +2,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/builder_support.hpp"
+#include "tests/unit/builder/store_fixture.hpp"
 
 #include <string>
 #include <vector>
@@ -27,16 +28,9 @@ std::uint8_t low_byte(const FileSystem& fs) {
     return fs.layers.back()->identity.bytes().back();
 }
 
-struct ImageFixture {
-    test::Directory directory;
-    std::shared_ptr<layers::Store> store = layers::Store::open(directory.at("store"));
-    layers::Lease lease = store->begin_lease();
-    LayerForms forms{lease, 1};
-    test::Recorder recorder;
-
+struct ImageFixture : test::StoreFixture {
     Image finish(oci::ImageConfig config, const FileSystem& fs) {
-        return finish_image({.config = std::move(config), .fs = fs, .time = 77}, forms, 2,
-                            {.stop = {}, .progress = recorder});
+        return finish_image({.config = std::move(config), .fs = fs, .time = 77}, forms, 2, work);
     }
 };
 

@@ -5,6 +5,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/unit/builder/builder_support.hpp"
 #include "tests/unit/builder/one_file_layer.hpp"
+#include "tests/unit/builder/store_fixture.hpp"
 
 #include <cerrno>
 #include <chrono>
@@ -67,23 +68,14 @@ private:
 };
 
 // Layers of which some are large, as steps leave them.
-struct PackFixture {
-    test::Directory directory;
-    std::shared_ptr<layers::Store> store = layers::Store::open(directory.at("store"));
-    layers::Lease lease = store->begin_lease();
-    LayerForms forms{lease, 1};
-    test::Recorder recorder;
+struct PackFixture : test::StoreFixture {
     const std::string large = std::string(9U << 20, 'x');
     const Packing packing{.codec = {.kind = layers::Codec::Kind::zstd}};
     FileSystem fs;
     EarlySink sink;
 
-    std::vector<layers::BlobForm> pack() {
-        return pack_layers(fs, forms, packing, 2, {.stop = {}, .progress = recorder}, &sink);
-    }
-    void pack_before(std::size_t i) {
-        static_cast<void>(forms.ensure_blob(*fs.layers[i], packing.codec, {.stop = {}, .progress = recorder}));
-    }
+    std::vector<layers::BlobForm> pack() { return pack_layers(fs, forms, packing, 2, work, &sink); }
+    void pack_before(std::size_t i) { static_cast<void>(forms.ensure_blob(*fs.layers[i], packing.codec, work)); }
     void add(const std::string& content) { fs.layers.push_back(test::one_file_layer(lease, content)); }
 };
 
