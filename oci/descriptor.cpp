@@ -64,10 +64,9 @@ std::string read_media_type(JsonObject& object, std::string_view name) {
 
 Platform platform_from_json(const json& value, const std::string& what, std::string_view code) {
     JsonObject object(value, what + ", platform", std::string(code));
-    std::string os = object.required_text("os");
-    std::string architecture = object.required_text("architecture");
-    return normalized_platform(std::move(os), std::move(architecture), object.text("variant"),
-                               object.text("os.version"));
+    const std::string os = object.required_text("os");
+    const std::string architecture = object.required_text("architecture");
+    return normalized_platform(os, architecture, object.text("variant"), object.text("os.version"));
 }
 
 json platform_to_json(const Platform& platform) {

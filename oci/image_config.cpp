@@ -97,10 +97,9 @@ std::vector<DiffId> read_diff_ids(const json& value) {
 }
 
 Platform read_platform(JsonObject& object) {
-    std::string os = object.required_text("os");
-    std::string architecture = object.required_text("architecture");
-    return normalized_platform(std::move(os), std::move(architecture), object.text("variant"),
-                               object.text("os.version"));
+    const std::string os = object.required_text("os");
+    const std::string architecture = object.required_text("architecture");
+    return normalized_platform(os, architecture, object.text("variant"), object.text("os.version"));
 }
 
 // Writing -------------------------------------------------------------------------------------------------------------

@@ -220,7 +220,8 @@ PlatformParts parse_platform_parts(std::string_view text, const Platform& host) 
     }
 }
 
-Platform normalized_platform(std::string os, std::string architecture, std::string variant, std::string os_version) {
+Platform normalized_platform(std::string_view os, std::string_view architecture, std::string_view variant,
+                             std::string os_version) {
     Machine machine = normalized_machine(architecture, variant);
     return {.os = normalized_os(os),
             .architecture = std::move(machine.architecture),
@@ -245,13 +246,13 @@ Platform Platform::host() {
     const std::string_view machine = name.machine;
     // 32-bit ARM kernels say their version in the name: armv6l, armv7l, armv8l.
     if (machine.starts_with("armv") && machine.size() > 4) {
-        return oci::normalized_platform("linux", "arm", std::string(machine.substr(3, 2)), {});
+        return oci::normalized_platform("linux", "arm", machine.substr(3, 2), {});
     }
     if (machine.size() == 4 && machine[0] == 'i' && machine.ends_with("86")) {
         return oci::normalized_platform("linux", "386", {}, {});
     }
     if (machine == "loongarch64") return oci::normalized_platform("linux", "loong64", {}, {});
-    return oci::normalized_platform("linux", std::string(machine), {}, {});
+    return oci::normalized_platform("linux", machine, {}, {});
 }
 
 std::string Platform::text() const {

@@ -31,6 +31,7 @@ struct PlatformParts {
 PlatformParts parse_platform_parts(std::string_view text, const Platform& host);
 
 /// What a document says in its members, as our type; nothing is left out but the features.
-Platform normalized_platform(std::string os, std::string architecture, std::string variant, std::string os_version);
+Platform normalized_platform(std::string_view os, std::string_view architecture, std::string_view variant,
+                             std::string os_version);
 
 }  // namespace imgbuild::oci

@@ -63,6 +63,7 @@ public:
         Words words;
         words_ = &words;
         run();
+        words_ = nullptr;
         return words.take();
     }
 
@@ -381,8 +382,8 @@ auto about(std::string_view word, const SourceSpan& where, const Body& body) {
 
 Environment environment_of(std::vector<std::pair<std::string, std::string>> pairs) {
     auto values = std::make_shared<std::map<std::string, std::string, std::less<>>>();
-    for (auto& [name, value] : pairs) {
-        values->insert_or_assign(std::move(name), std::move(value));
+    for (auto& pair : pairs) {
+        values->insert_or_assign(std::move(pair.first), std::move(pair.second));
     }
     return [values](std::string_view name) -> std::optional<std::string> {
         const auto found = values->find(name);

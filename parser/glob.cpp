@@ -22,11 +22,10 @@ std::string clean_pattern(std::string_view path) {
         if (part.empty() || part == ".") {
             continue;
         }
-        if (part != "..") {
-            kept.push_back(part);
-        } else if (!kept.empty() && kept.back() != "..") {
+        const bool is_up = part == "..";
+        if (is_up && !kept.empty() && kept.back() != "..") {
             kept.pop_back();
-        } else if (!rooted) {
+        } else if (!is_up || !rooted) {
             kept.push_back(part);
         }
     }

@@ -53,6 +53,7 @@ const Option& known_option(std::string_view key, const std::optional<std::string
         return *found;
     }
     std::vector<std::string_view> names;
+    names.reserve(kOptions.size());
     for (const Option& option : kOptions) {
         names.push_back(option.name);
     }

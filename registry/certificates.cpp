@@ -99,7 +99,8 @@ Certificates CertificateDirectories::find(const std::string& authority) const {
     }
     // An authority has no "/", so that it cannot lead out of the parent; "." and ".." are no hosts.
     if (authority.contains('/') || authority.starts_with('.')) return out;
-    for (const std::string& parent : parents_) add_directory(parent + "/" + authority, Place::usual, out);
+    for (const std::string& parent : parents_)
+        add_directory(fmt::format("{}/{}", parent, authority), Place::usual, out);
     return out;
 }
 

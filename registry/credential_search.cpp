@@ -50,7 +50,7 @@ std::optional<Credentials> look_in(const AuthFile& file, const std::string& doma
 
 // A directory from the environment, else one below the home; empty if there is neither.
 std::string directory(const Environment& environment, const char* variable, std::string_view below_home) {
-    if (const std::string value = environment(variable).value_or(""); !value.empty()) return value;
+    if (std::string value = environment(variable).value_or(""); !value.empty()) return value;
     const std::string home = environment("HOME").value_or("");
     return home.empty() || below_home.empty() ? std::string() : fmt::format("{}/{}", home, below_home);
 }

@@ -186,7 +186,7 @@ std::size_t LimitedSource::read(std::span<std::byte> into) {
 }
 
 std::uint64_t copy(Source& from, Sink& to) {
-    constexpr std::size_t kChunk = 128 * 1024;
+    constexpr std::size_t kChunk = 128U << 10;
     const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kChunk);
     std::uint64_t total = 0;
     while (const std::size_t n = from.read({buffer.get(), kChunk})) {

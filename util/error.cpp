@@ -80,7 +80,7 @@ void Error::locate(SourceSpan where) {
 ParseError::ParseError(std::shared_ptr<const SourceFile> file, std::vector<Diagnostic> diagnostics)
     : Error(info_of(std::move(file), diagnostics)), diagnostics_(std::move(diagnostics)) {}
 
-IoError::IoError(std::string operation, std::string path, int error_number, std::string hint)
+IoError::IoError(const std::string& operation, const std::string& path, int error_number, std::string hint)
     : Error({.code = code_of(error_number),
              .message = io_message(operation, path, error_number),
              .hint = hint.empty() ? hint_of(error_number) : std::move(hint),

@@ -83,7 +83,7 @@ std::size_t read_full(int fd, std::span<std::byte> into, std::string_view what) 
 }
 
 std::string read_all(int fd, std::size_t limit, std::string_view what) {
-    constexpr std::size_t kChunk = 64 * 1024;
+    constexpr std::size_t kChunk = 64U << 10;
     std::string out;
     for (;;) {
         const std::size_t old = out.size();

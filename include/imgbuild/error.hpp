@@ -112,7 +112,7 @@ private:
 class IoError : public Error {
 public:
     /// `operation` is a verb ("open", "mount overlay on"), `path` what it was tried on (may be empty).
-    IoError(std::string operation, std::string path, int error_number, std::string hint = {});
+    IoError(const std::string& operation, const std::string& path, int error_number, std::string hint = {});
 
     int error_number() const { return error_number_; }
 
