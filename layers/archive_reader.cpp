@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/archive_input.hpp"
 #include "layers/decompress.hpp"
 #include "layers/failure.hpp"
 #include "layers/pax.hpp"
@@ -26,8 +27,6 @@ using tar::Extended;
 using tar::Header;
 using tar::kBlock;
 using tar::Segment;
-
-constexpr std::size_t kBufferBytes = 256U << 10;
 
 std::string_view field(std::span<const char> bytes) {
     const std::string_view all(bytes.data(), bytes.size());
@@ -95,158 +94,6 @@ std::string plain_name(const Header& header) {
     const std::string_view prefix = ustar ? field(header.prefix) : std::string_view();
     return prefix.empty() ? std::string(name) : fmt::format("{}/{}", prefix, name);
 }
-
-// The archive's bytes, buffered for headers, straight through for contents.
-class Input {
-public:
-    Input(util::Source& source, std::stop_token stop)
-        : source_(source), stop_(std::move(stop)), buffer_(kBufferBytes) {}
-
-    std::size_t read(std::span<std::byte> into) {
-        if (at_ == end_) {
-            check_stop(stop_);
-            if (into.size() >= buffer_.size()) return source_.read(into);
-            at_ = 0;
-            end_ = source_.read(buffer_);
-        }
-        const std::size_t n = std::min(into.size(), end_ - at_);
-        if (n > 0) std::memcpy(into.data(), buffer_.data() + at_, n);
-        at_ += n;
-        return n;
-    }
-    std::size_t read_full(std::span<std::byte> into) {
-        std::size_t done = 0;
-        while (done < into.size()) {
-            const std::size_t n = read(into.subspan(done));
-            if (n == 0) break;
-            done += n;
-        }
-        return done;
-    }
-    void require(std::span<std::byte> into) {
-        if (read_full(into) != into.size()) bad_archive("the archive ends in the middle of an entry");
-    }
-    void skip(std::uint64_t n) {
-        if (skip_up_to(n) != n) bad_archive("the archive ends in the middle of an entry");
-    }
-    /// Less if the archive ends before.
-    std::uint64_t skip_up_to(std::uint64_t n) {
-        const std::uint64_t wanted = n;
-        while (n > 0) {
-            if (at_ == end_) {
-                check_stop(stop_);
-                at_ = 0;
-                end_ = source_.read(buffer_);
-                if (end_ == 0) return wanted - n;
-            }
-            const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(n, end_ - at_));
-            at_ += step;
-            n -= step;
-        }
-        return wanted;
-    }
-    void drain() {
-        at_ = end_ = 0;
-        do {
-            check_stop(stop_);
-        } while (source_.read(buffer_) > 0);
-    }
-
-private:
-    util::Source& source_;
-    std::stop_token stop_;
-    std::vector<std::byte> buffer_;
-    std::size_t at_ = 0;
-    std::size_t end_ = 0;
-};
-
-// The contents of one file: stored bytes, with zeros between the segments of a sparse one.
-class Content final : public util::Source {
-public:
-    explicit Content(Input& input) : input_(input) {}
-
-    void begin(std::uint64_t stored, std::uint64_t padding) {
-        segments_.clear();
-        stored_ = stored;
-        padding_ = padding;
-        position_ = 0;
-        real_size_ = stored;
-        next_ = 0;
-        sparse_ = false;
-    }
-    void begin_sparse(std::vector<Segment> segments, std::uint64_t real_size) {
-        segments_ = std::move(segments);
-        real_size_ = real_size;
-        sparse_ = true;
-        check_segments();
-    }
-    /// Takes bytes of the stored data that are not contents (the map of sparse format 1.0).
-    void take_stored(std::span<std::byte> into) {
-        if (into.size() > stored_) bad_archive("the map of a sparse file is longer than its data");
-        input_.require(into);
-        stored_ -= into.size();
-    }
-    std::uint64_t stored() const { return stored_; }
-
-    std::size_t read(std::span<std::byte> into) override {
-        const std::uint64_t left = real_size_ - position_;
-        if (left == 0) return 0;
-        if (left < into.size()) into = into.first(static_cast<std::size_t>(left));
-        const std::size_t n = sparse_ ? read_sparse(into) : read_stored(into);
-        position_ += n;
-        return n;
-    }
-    /// Passes what nobody read.
-    void end() {
-        input_.skip(stored_);
-        // Some writers (umoci) end an archive with the contents of its last file; other readers let that pass as well.
-        static_cast<void>(input_.skip_up_to(padding_));
-        begin(0, 0);
-    }
-
-private:
-    std::size_t read_stored(std::span<std::byte> into) {
-        const std::size_t n = input_.read(into);
-        if (n == 0) bad_archive("the archive ends in the middle of a file");
-        stored_ -= n;
-        return n;
-    }
-
-    std::size_t read_sparse(std::span<std::byte> into) {
-        while (next_ < segments_.size() && segments_[next_].offset + segments_[next_].size <= position_) ++next_;
-        const Segment* segment = next_ < segments_.size() ? &segments_[next_] : nullptr;
-        if (segment == nullptr || position_ < segment->offset) {
-            const std::uint64_t hole_end = segment == nullptr ? real_size_ : segment->offset;
-            const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), hole_end - position_));
-            std::memset(into.data(), 0, n);
-            return n;
-        }
-        const std::uint64_t left = segment->offset + segment->size - position_;
-        return read_stored(into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left))));
-    }
-
-    void check_segments() const {
-        std::uint64_t end = 0;
-        std::uint64_t sum = 0;
-        for (const Segment& segment : segments_) {
-            if (segment.offset < end || segment.offset > real_size_ || segment.size > real_size_ - segment.offset) {
-                bad_archive("the segments of a sparse file overlap or lie outside of it");
-            }
-            end = segment.offset + segment.size;
-            sum += segment.size;
-        }
-        if (sum != stored_) bad_archive("the segments of a sparse file do not make up its data");
-    }
-
-    Input& input_;
-    std::vector<Segment> segments_;
-    std::size_t next_ = 0;
-    std::uint64_t stored_ = 0;
-    std::uint64_t padding_ = 0;
-    std::uint64_t position_ = 0;
-    std::uint64_t real_size_ = 0;
-    bool sparse_ = false;
-};
 
 std::string clean_name(std::string_view raw, AbsoluteNames absolute, const char* what) {
     if (raw.empty() && absolute == AbsoluteNames::refuse) bad_archive(fmt::format("{} is empty", what));
@@ -493,8 +340,8 @@ private:
         }
     }
 
-    Input input_;
-    Content content_;
+    ArchiveInput input_;
+    ArchiveContent content_;
     AbsoluteNames absolute_;
     ArchiveLimits limits_;
     Extended global_;
