@@ -5,9 +5,9 @@
 #include <chrono>
 
 #include "tests/support/catch.hpp"
-#include "tests/unit/builder/builder_support.hpp"
 #include "tests/unit/builder/one_file_layer.hpp"
 #include "tests/unit/builder/sample_nodes.hpp"
+#include "tests/unit/builder/store_fixture.hpp"
 
 using namespace imgbuild;
 using namespace imgbuild::builder;
@@ -16,13 +16,7 @@ using namespace imgbuild::builder::test;
 namespace {
 
 // A store, and somebody to pack what is in it.
-struct Packed : test::Directory {
-    std::shared_ptr<layers::Store> store = layers::Store::open(at("store"));
-    layers::Lease lease = store->begin_lease();
-    test::Recorder recorder;
-    Work work{.stop = {}, .progress = recorder};
-    LayerForms forms{lease, 2};
-
+struct Packed : StoreFixture {
     LayerPtr layer(const std::string& content) { return one_file_layer(lease, content); }
 
     std::optional<DiffId> wait_for_diff_id(const Layer& layer) {

@@ -45,7 +45,7 @@ TEST_CASE_METHOD(Fixture, "what is cut off was never written") {
     CHECK(sink.position() == 9);
 }
 
-TEST_CASE_METHOD(Fixture, "bytes of another file are taken at the end") {
+TEST_CASE_METHOD(Fixture, "bytes of another file are taken at the end, or none where the file system does not copy") {
     add("a");
     const std::string other = directory.path() + "/other";
     AtomicFile file(other);
@@ -53,10 +53,9 @@ TEST_CASE_METHOD(Fixture, "bytes of another file are taken at the end") {
     file.commit();
     const Fd from{::open(other.c_str(), O_RDONLY | O_CLOEXEC)};
     const auto taken = sink.take_file(from.get(), 2);
-    if (!taken) return;  // this file system does not copy by itself
-    CHECK(*taken == 2);
-    CHECK(sink.position() == 3);
-    CHECK(content() == "abc");
+    CHECK(taken.value_or(2) == 2);
+    CHECK(sink.position() == (taken ? 3 : 1));
+    CHECK(content() == (taken ? "abc" : "a"));
 }
 
 TEST_CASE("a file that cannot be gone back in says so") {
