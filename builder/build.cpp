@@ -178,7 +178,7 @@ private:
                 .uncached_stages = uncached_stages_,
                 .threads = services_.threads,
                 .codec = packed_as().value_or(layers::Codec{.kind = layers::Codec::Kind::none}),
-                .read_as_trees = read_as_trees(lowered.graph, target, reads_result()),
+                .readings = readings(lowered.graph, target, reading_of_result()),
                 .confidants = &request_.confidants,
                 .step_names = std::move(step_names),
                 .await_turn = [&](NodeId id, const std::stop_token& stop) { scheduler.await_turn(id, stop); },
@@ -206,12 +206,11 @@ private:
                   });
     }
 
-    // The files of the result are wanted, and not only its layers.
-    bool reads_result() const {
-        return request_.squash != Squash::no ||
-               std::any_of(request_.outputs.begin(), request_.outputs.end(), [](const Output& output) {
-                   return output.kind == Output::Kind::local || output.kind == Output::Kind::tar;
-               });
+    Reading reading_of_result() const {
+        if (request_.squash != Squash::no) return Reading::as_tree;
+        const bool gives_files = std::any_of(request_.outputs.begin(), request_.outputs.end(),
+                                             [](const Output& output) { return is_files(output.kind); });
+        return gives_files ? Reading::copied : Reading::packed;
     }
 
     // What the first output wants that has blobs. The store by itself wants none: a copy that nobody reads has to be

@@ -9,19 +9,20 @@ using util::overloaded;
 
 class Readers {
 public:
-    explicit Readers(const Graph& graph) : graph_(graph), read_(graph.size(), false) {}
+    explicit Readers(const Graph& graph) : graph_(graph), readings_(graph.size(), Reading::packed) {}
 
     void visit(const Node& node) {
         std::visit(overloaded{
                        [&](const Exec& exec) {
-                           if (node.base) read(*node.base);
+                           if (node.base) read(*node.base, Reading::as_tree);
                            for (const ExecMount& mount : exec.mounts) {
-                               if (const auto from = source_of(mount)) read(*from);
+                               if (const auto from = source_of(mount)) read(*from, Reading::as_tree);
                            }
                        },
                        [&](const File& file) {
                            for (const FileAction& action : file.actions) {
-                               if (const auto* copy = std::get_if<CopyFiles>(&action)) read(copy->from);
+                               if (const auto* copy = std::get_if<CopyFiles>(&action))
+                                   read(copy->from, Reading::copied);
                            }
                        },
                        [](const auto&) {},
@@ -30,26 +31,26 @@ public:
     }
 
     // All layers of a result, down to the first that were marked before.
-    void read(NodeId id) {
-        if (read_[id]) return;
-        read_[id] = true;
+    void read(NodeId id, Reading how) {
+        if (readings_[id] >= how) return;
+        readings_[id] = how;
         const Node& node = graph_[id];
-        if (const auto* merge = std::get_if<Merge>(&node.op)) read(merge->top);
-        if (node.base) read(*node.base);
+        if (const auto* merge = std::get_if<Merge>(&node.op)) read(merge->top, how);
+        if (node.base) read(*node.base, how);
     }
 
-    std::vector<bool> take() { return std::move(read_); }
+    std::vector<Reading> take() { return std::move(readings_); }
 
 private:
     const Graph& graph_;
-    std::vector<bool> read_;
+    std::vector<Reading> readings_;
 };
 
 }  // namespace
 
-std::vector<bool> read_as_trees(const Graph& graph, NodeId target, bool target_is_read) {
+std::vector<Reading> readings(const Graph& graph, NodeId target, Reading of_target) {
     Readers readers(graph);
-    if (target_is_read) readers.read(target);
+    readers.read(target, of_target);
     const std::vector<bool> needed = needed_for(graph, target);
     for (NodeId id = 0; id < graph.size(); ++id) {
         if (needed[id]) readers.visit(graph[id]);

@@ -1,4 +1,4 @@
-// Which layers of a graph are read as trees. Pure.
+// How the layers of a graph are read. Pure.
 #pragma once
 
 #include "builder/graph.hpp"
@@ -7,9 +7,17 @@
 
 namespace imgbuild::builder {
 
-/// By node: do commands run on the layer that the node makes, or are files copied or mounted from it? The others are
-/// wanted as parts of the image only, which is packed anyhow; what stands on them asks for names. `target_is_read`: the
-/// result's files are wanted as well, as they are for outputs of files and for joining layers.
-std::vector<bool> read_as_trees(const Graph& graph, NodeId target, bool target_is_read);
+/// What somebody does with the layer that a node makes, the most demanding last.
+enum class Reading {
+    /// It is wanted as a part of the image, which is packed anyhow; what stands on it asks for names.
+    packed,
+    /// Files are copied out of it.
+    copied,
+    /// Commands run on it, or it is mounted.
+    as_tree,
+};
+
+/// By node. `of_target` is what is done with the result: for outputs of files, and for joining layers.
+std::vector<Reading> readings(const Graph& graph, NodeId target, Reading of_target);
 
 }  // namespace imgbuild::builder

@@ -227,6 +227,47 @@ std::vector<util::RootedDir> LayerForms::trees(const FileSystem& fs, const Work&
     return out;
 }
 
+// Of a layer without a tree, if it is a tar that this store wrote: that one follows from the names.
+std::optional<layers::BlobForm> LayerForms::plain_form(Layer& layer) {
+    if (layer.has_tree || lease_.has_tree(*layer.id)) return std::nullopt;
+    if (!layer.diff_id) layer.diff_id = lease_.facts(*layer.id).diff_id;
+    if (!layer.diff_id) return std::nullopt;
+    const layers::Codec plain{.kind = layers::Codec::Kind::none};
+    return lease_.find_form(*layer.diff_id, plain.codec_id());
+}
+
+LayerForms::Files LayerForms::files(const FileSystem& fs, const Work& work) {
+    ensure_stored(fs, work);
+    FileSystem others;
+    std::vector<std::optional<layers::BlobForm>> plain;
+    for (const LayerPtr& layer : fs.layers) {
+        const std::lock_guard lock(layer->mutex);
+        plain.push_back(plain_form(*layer));
+        if (!plain.back()) others.layers.push_back(layer);
+    }
+    ensure_trees(others, work);
+
+    layers::ChainView::Layers names;
+    std::vector<layers::LayerFiles> of_layers;
+    for (std::size_t i = 0; i < fs.layers.size(); ++i) {
+        Layer& layer = *fs.layers[i];
+        names.push_back(ensure_names(layer, work));
+        if (plain[i]) {
+            of_layers.emplace_back(lease_.open_blob_file(plain[i]->blob), names.back());
+        } else {
+            of_layers.emplace_back(util::RootedDir::open(lease_.tree_path(ensure_tree(layer, work))));
+        }
+    }
+    return {.view = layers::ChainView(std::move(names)), .of_layers = std::move(of_layers)};
+}
+
+LayerForms::Files LayerForms::files_of_trees(const FileSystem& fs, const Work& work) {
+    layers::ChainView names = view(fs, work);
+    std::vector<layers::LayerFiles> of_layers;
+    for (util::RootedDir& tree : trees(fs, work)) of_layers.emplace_back(std::move(tree));
+    return {.view = std::move(names), .of_layers = std::move(of_layers)};
+}
+
 std::optional<layers::LayerId> LayerForms::ensure_patch(const FileSystem& fs, const layers::ChainView& view,
                                                         const Work& work) {
     const std::vector<layers::PatchItem> plan = layers::plan_patch(view);

@@ -12,6 +12,7 @@
 #include "builder/work.hpp"
 #include "layers/chain_view.hpp"
 #include "layers/codec.hpp"
+#include "layers/layer_files.hpp"
 #include "oci/blobs.hpp"
 #include "util/rooted_dir.hpp"
 
@@ -69,6 +70,16 @@ public:
     /// The same for who reads the trees as well: all of them are made, and the names say what their inodes do not.
     layers::ChainView view(const FileSystem& fs, const Work& work);
     std::vector<util::RootedDir> trees(const FileSystem& fs, const Work& work);
+    /// What files are read from.
+    struct Files {
+        layers::ChainView view;
+        /// Of each layer.
+        std::vector<layers::LayerFiles> of_layers;
+    };
+    /// Trees are made of layers that have none, but for those that are there as plain tars.
+    Files files(const FileSystem& fs, const Work& work);
+    /// Out of trees, all of which are made: regular files are whole ones.
+    Files files_of_trees(const FileSystem& fs, const Work& work);
     /// The tree that goes on top of the others so that an overlay of them shows what the layers mean (DESIGN 4);
     /// nothing if they do without.
     std::optional<layers::LayerId> ensure_patch(const FileSystem& fs, const layers::ChainView& view, const Work& work);
@@ -87,6 +98,7 @@ private:
     layers::LayerId unpack_from(util::Source& blob, const DiffId& diff_id, const Work& work,
                                 const std::function<void()>& before_publishing);
     std::shared_ptr<const layers::NameIndex> names_locked(Layer& layer);
+    std::optional<layers::BlobForm> plain_form(Layer& layer);
     std::optional<layers::BlobForm> find_form(Layer& layer, const layers::Codec& codec);
     layers::BlobForm form_as_it_came(Layer& layer, const layers::Codec& codec, const Work& work, oci::BlobSink* also);
     layers::BlobForm recompress(const Layer& layer, const layers::BlobForm& form, const layers::Codec& codec,

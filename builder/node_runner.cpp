@@ -200,7 +200,8 @@ OpContext NodeRunner::op_context(NodeId id) const {
                   .cache = context_.uncached_stages.contains(info.stage) ? CacheUse::write : context_.cache,
                   .threads = context_.threads,
                   .confidants = context_.confidants};
-    if (id < context_.read_as_trees.size() && !context_.read_as_trees[id]) out.packed_as = context_.codec;
+    out.codec = context_.codec;
+    if (id < context_.readings.size()) out.reading = context_.readings[id];
     if (!context_.step_names.empty()) out.step = context_.step_names.at(id);
     if (context_.await_turn)
         out.await_turn = [this, id](const std::stop_token& stop) { context_.await_turn(id, stop); };

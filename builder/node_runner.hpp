@@ -41,9 +41,10 @@ struct RunnerContext {
     /// Labels of stages (NodeOrigin::stage) for which nothing is found.
     std::set<std::string> uncached_stages = {};
     unsigned threads = 1;
-    /// What layers are packed to that are not read as trees (`read_as_trees`, by node; forms_read.hpp).
+    /// What layers are packed to that nobody reads.
     layers::Codec codec = {};
-    std::vector<bool> read_as_trees = {};
+    /// By node (forms_read.hpp). Empty: all are read as trees.
+    std::vector<Reading> readings = {};
     /// Null: nobody answers for secrets and agents.
     const Confidants* confidants = nullptr;
     /// One per node, or none at all: then nothing is remembered of what commands took.

@@ -117,10 +117,10 @@ public:
 
 private:
     void add_file(const SourceFileInfo& file, const util::Place& place) {
-        const util::Fd from = tree_.open(file);
+        const layers::OpenContent from = tree_.open(file);
         const util::Fd to =
             util::open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-        layers::copy_content(from.get(), to.get(), file.entry.size, file.entry.path);
+        layers::copy_content(from.extent(), to.get(), file.entry.size, file.entry.path);
         describe(file.entry, place);
     }
 
@@ -235,8 +235,8 @@ void write_rootfs_tar(const SourceTree& tree, const std::string& folder, util::S
             writer.add(entry);
             return;
         }
-        const util::Fd fd = tree.open(file);
-        util::FdSource content(fd.get(), entry.path);
+        const layers::OpenContent opened = tree.open(file);
+        layers::ContentSource content(opened.extent(), entry.path, entry.size);
         writer.add_file(entry, content);
     }).run();
     writer.finish();

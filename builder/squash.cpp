@@ -93,7 +93,7 @@ private:
         }
         const util::Fd fd =
             trees_.at(inode.layer).open_file(whole_.tree_path(inode), O_RDONLY | O_NONBLOCK, util::Follow::no);
-        writer_.add_copy(std::move(entry), fd.get());
+        writer_.add_copy(std::move(entry), {.fd = fd.get()});
     }
 
     const ChainView& whole_;

@@ -63,7 +63,7 @@ void add_shown(const ChainView& view, const Found& found, std::span<const util::
     if (entry.type != EntryType::file || entry.size == 0) return writer.add(std::move(entry));
     const Found inode = view.inode(found);
     const util::Fd fd = trees[inode.layer].open_file(view.tree_path(inode), O_RDONLY, util::Follow::no);
-    writer.add_copy(std::move(entry), fd.get());
+    writer.add_copy(std::move(entry), {.fd = fd.get()});
 }
 
 }  // namespace
@@ -100,7 +100,7 @@ NameIndex copy_layer(const NameIndex& names, const util::RootedDir& from, const 
             continue;
         }
         const util::Fd fd = from.open_file(entry.path, O_RDONLY, util::Follow::no);
-        writer.add_copy(entry, fd.get());
+        writer.add_copy(entry, {.fd = fd.get()});
     }
     return writer.finish();
 }

@@ -128,11 +128,13 @@ void copy_data(int from, int to, std::uint64_t size, const std::string& path) {
 
 // One call in and one out: asking for shared extents or copying within the kernel takes longer than the bytes, and so
 // does asking for the size when one byte more than the file should have is asked for.
-void copy_small(int from, int to, std::size_t size, const std::string& path) {
+void copy_small(const Extent& from, int to, std::size_t size, const std::string& path) {
     std::array<std::byte, kSmallBytes + 1> buffer;
+    const std::size_t wanted = from.offset ? size : size + 1;
+    const std::uint64_t begin = from.offset.value_or(0);
     std::size_t seen = 0;
-    while (seen <= size) {
-        const ssize_t n = ::pread(from, buffer.data() + seen, size + 1 - seen, static_cast<off_t>(seen));
+    while (seen < wanted) {
+        const ssize_t n = ::pread(from.fd, buffer.data() + seen, wanted - seen, static_cast<off_t>(begin + seen));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) throw IoError("read", path, errno);
         seen += static_cast<std::size_t>(n);
@@ -142,7 +144,32 @@ void copy_small(int from, int to, std::size_t size, const std::string& path) {
     util::write_all(to, std::span(buffer).first(size), path);
 }
 
+void copy_whole(int from, int to, std::uint64_t size, const std::string& path) {
+    struct stat status {};
+    util::check(::fstat(from, &status), "look at", path);
+    if (std::cmp_not_equal(status.st_size, size)) changed(path);
+    if (::ioctl(to, FICLONE, from) == 0) return;
+    if (copies_between(from, to, path)) return copy_data(from, to, size, path);
+    util::check(static_cast<int>(std::min<off_t>(::lseek(from, 0, SEEK_SET), 0)), "read", path);
+    util::FdSource content(from, path);
+    write_content(to, content, size, path);
+}
+
 }  // namespace
+
+std::size_t ContentSource::read(std::span<std::byte> into) {
+    if (!from_.offset) return whole_.read(into);
+    into = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), left_)));
+    if (into.empty()) return 0;
+    for (;;) {
+        const ssize_t n = ::pread(from_.fd, into.data(), into.size(), static_cast<off_t>(*from_.offset));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) throw IoError("read", name_, errno);
+        *from_.offset += static_cast<std::uint64_t>(n);
+        left_ -= static_cast<std::uint64_t>(n);
+        return static_cast<std::size_t>(n);
+    }
+}
 
 void write_content(int fd, util::Source& content, std::uint64_t size, const std::string& path) {
     // One byte more than the file should have, so that an excess is seen without another call.
@@ -160,15 +187,11 @@ void write_content(int fd, util::Source& content, std::uint64_t size, const std:
     file.finish();
 }
 
-void copy_content(int from, int to, std::uint64_t size, const std::string& path) {
+void copy_content(const Extent& from, int to, std::uint64_t size, const std::string& path) {
     if (size <= kSmallBytes) return copy_small(from, to, static_cast<std::size_t>(size), path);
-    struct stat status {};
-    util::check(::fstat(from, &status), "look at", path);
-    if (std::cmp_not_equal(status.st_size, size)) changed(path);
-    if (::ioctl(to, FICLONE, from) == 0) return;
-    if (copies_between(from, to, path)) return copy_data(from, to, size, path);
-    util::check(static_cast<int>(std::min<off_t>(::lseek(from, 0, SEEK_SET), 0)), "read", path);
-    util::FdSource content(from, path);
+    if (!from.offset) return copy_whole(from.fd, to, size, path);
+    // A tar shows no holes; zeros become some.
+    ContentSource content(from, path, size);
     write_content(to, content, size, path);
 }
 

@@ -74,7 +74,7 @@ std::optional<BlobInfo> Lease::find_blob(const Digest& digest) {
     return state_->hold->find_blob(digest);
 }
 
-std::unique_ptr<util::Source> Lease::open_blob(const BlobInfo& blob) {
+util::Fd Lease::open_blob_file(const BlobInfo& blob) {
     LeaseHold& hold = *state_->hold;
     const auto known = hold.find_blob(blob.digest);
     if (!known) throw missing(blob.digest);
@@ -83,8 +83,12 @@ std::unique_ptr<util::Source> Lease::open_blob(const BlobInfo& blob) {
         throw CorruptData(describe(blob.digest), fmt::format("{} bytes", blob.size),
                           fmt::format("{} bytes", known->size));
     }
-    util::Fd fd = util::open_path(hold.store().blob_path(blob.digest), O_RDONLY | O_NOFOLLOW);
-    return std::make_unique<StoredBlob>(hold.shared_store(), blob, std::move(fd));
+    return util::open_path(hold.store().blob_path(blob.digest), O_RDONLY | O_NOFOLLOW);
+}
+
+std::unique_ptr<util::Source> Lease::open_blob(const BlobInfo& blob) {
+    util::Fd fd = open_blob_file(blob);
+    return std::make_unique<StoredBlob>(state_->hold->shared_store(), blob, std::move(fd));
 }
 
 void Lease::record_form(const DiffId& diff_id, const BlobForm& form) {

@@ -191,7 +191,7 @@ void write_patch(std::span<const PatchItem> plan, std::span<const util::RootedDi
             continue;
         }
         const util::Fd fd = trees[item.content->layer].open_file(item.content->path, O_RDONLY, util::Follow::no);
-        writer.add_copy(item.entry, fd.get());
+        writer.add_copy(item.entry, {.fd = fd.get()});
     }
 }
 

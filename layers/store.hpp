@@ -232,6 +232,8 @@ public:
     /// Verified while it is read; what this process wrote is so already, and its proof() has a file to copy from.
     /// Throws CorruptData if the store does not have it.
     std::unique_ptr<util::Source> open_blob(const BlobInfo& blob);
+    /// For who reads parts of a blob that this store made: its file, not verified. Throws as open_blob().
+    util::Fd open_blob_file(const BlobInfo& blob);
     void record_form(const DiffId& diff_id, const BlobForm& form);
     /// The form made by `codec_id`, if its blob is still there; with an empty codec id any form, "pulled" first.
     std::optional<BlobForm> find_form(const DiffId& diff_id, std::string_view codec_id);

@@ -261,11 +261,15 @@ void TarWriter::add(const Entry& entry) {
     }
 }
 
-void TarWriter::add_file(const Entry& entry, util::Source& content) {
+void TarWriter::add_file_headers(const Entry& entry) {
     IMGBUILD_ASSERT(entry.type == EntryType::file);
     out_.begin_entry(entry.path);
     write_headers(entry, entry.path, '0');
     out_.begin_content(entry.size);
+}
+
+void TarWriter::add_file(const Entry& entry, util::Source& content) {
+    add_file_headers(entry);
     if (buffer_.empty()) buffer_.resize(kBufferBytes);
     std::uint64_t left = entry.size;
     // One byte more than there should be is asked for, so that an excess is seen without another call for most files.

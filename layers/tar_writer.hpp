@@ -33,6 +33,8 @@ public:
     void add(const Entry& entry);
     /// A regular file; `content` must yield exactly `entry.size` bytes, or it is CorruptData.
     void add_file(const Entry& entry, util::Source& content);
+    /// The headers of a regular file alone. For who asks where contents would lie, and writes no tar.
+    void add_file_headers(const Entry& entry);
     /// The end mark: two zero blocks. Call once, last.
     void finish();
 

@@ -296,7 +296,7 @@ Stored TreeInodes::make_file(const Entry& entry, util::Source* content) {
     return describe_file(fd, entry, at.born_right);
 }
 
-Stored TreeInodes::make_copy(const FilePlace& at, const Entry& entry, int from) const {
+Stored TreeInodes::make_copy(const FilePlace& at, const Entry& entry, const Extent& from) const {
     const util::Fd fd = create(at, entry, created_mode(at, entry));
     copy_content(from, fd.get(), entry.size, entry.path);
     return describe_file(fd, entry, at.born_right);

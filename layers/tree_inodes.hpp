@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "layers/entry.hpp"
+#include "layers/file_content.hpp"
 #include "util/bytes.hpp"
 #include "util/fd.hpp"
 #include "util/rooted_dir.hpp"
@@ -58,7 +59,7 @@ public:
     Stored make_file(const Entry& entry, util::Source* content);
     FilePlace place_file(const Entry& entry);
     /// Any thread may call it, beside all other calls but those for the same name and its directory's description.
-    Stored make_copy(const FilePlace& at, const Entry& entry, int fd) const;
+    Stored make_copy(const FilePlace& at, const Entry& entry, const Extent& from) const;
     /// For a file or link that exists: another owner, mode and time. Attributes are set, none is removed.
     Stored describe_again(const Entry& entry);
 

@@ -73,10 +73,10 @@ public:
         add_new(std::move(entry), [&](const Entry& file) { return inodes_.make_file(file, &content); });
     }
 
-    void add_copy(Entry entry, int fd) {
+    void add_copy(Entry entry, const Extent& from) {
         IMGBUILD_ASSERT(entry.type == EntryType::file);
         add_new(std::move(entry),
-                [&](const Entry& file) { return inodes_.make_copy(inodes_.place_file(file), file, fd); });
+                [&](const Entry& file) { return inodes_.make_copy(inodes_.place_file(file), file, from); });
     }
 
     // The name is taken at once and the file made some time. Until then nobody touches the record but to read it.
@@ -87,8 +87,8 @@ public:
         Record& record = note(std::move(entry), 0);
         const std::uint64_t weight = 1 + record.entry.size / kBytesLikeAFile;
         auto copy = [this, &record, place = std::move(place), lend = std::move(lend)] {
-            lend([&](int fd) {
-                if (inodes_.make_copy(place, record.entry, fd) == Stored::fully) return;
+            lend([&](const Extent& from) {
+                if (inodes_.make_copy(place, record.entry, from) == Stored::fully) return;
                 const std::lock_guard lock(partly_mutex_);
                 partly_.push_back(&record.entry);
             });
@@ -410,8 +410,8 @@ void TreeWriter::add_file(Entry entry, util::Source& content) {
     state_->in_turn([&] { state_->add_file(std::move(entry), content); });
 }
 
-void TreeWriter::add_copy(Entry entry, int fd) {
-    state_->in_turn([&] { state_->add_copy(std::move(entry), fd); });
+void TreeWriter::add_copy(Entry entry, const Extent& from) {
+    state_->in_turn([&] { state_->add_copy(std::move(entry), from); });
 }
 
 void TreeWriter::add_copy(Entry entry, LendFile lend) {

@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "layers/entry.hpp"
+#include "layers/file_content.hpp"
 #include "layers/name_index.hpp"
 #include "util/bytes.hpp"
 #include "util/rooted_dir.hpp"
@@ -38,7 +39,7 @@ struct TreeOptions {
 };
 
 /// Opens a regular file, lends it to `copy` once, and throws if what was copied is not what it should be.
-using LendFile = std::function<void(const std::function<void(int fd)>& copy)>;
+using LendFile = std::function<void(const std::function<void(const Extent& from)>& copy)>;
 
 /// For one thread. After an exception the tree is unfinished and to be thrown away.
 class TreeWriter {
@@ -59,9 +60,9 @@ public:
     /// A regular file; `content` must yield exactly `entry.size` bytes, or it is CorruptData. Long runs of zeros become
     /// holes.
     void add_file(Entry entry, util::Source& content);
-    /// A regular file with the contents of the regular file `fd` (from its start, `entry.size` bytes), shared with it
-    /// where the file system can (reflink), otherwise copied within the kernel.
-    void add_copy(Entry entry, int fd);
+    /// A regular file with the contents of another one, or of a part of it (`entry.size` bytes), shared with it where
+    /// the file system can (reflink), otherwise copied within the kernel.
+    void add_copy(Entry entry, const Extent& from);
     /// The same, but `lend` is called when its turn comes, perhaps by another thread and after add_copy() has returned.
     /// What goes wrong is thrown by a later call that has to wait, by finish() at the latest: of several failures
     /// always the one of the earliest entry. Whoever destroys the writer before finish() waits for the copies that have

@@ -6,16 +6,14 @@
 
 #include <fmt/format.h>
 
-#include <fcntl.h>
-
 namespace imgbuild::builder {
 
 using layers::EntryType;
 using util::Follow;
 
-ChainTree::ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees, Times times,
+ChainTree::ChainTree(layers::ChainView view, std::vector<layers::LayerFiles> files, Times times,
                      std::shared_ptr<const void> owner)
-    : view_(std::move(view)), trees_(std::move(trees)), times_(times), owner_(std::move(owner)) {}
+    : view_(std::move(view)), files_(std::move(files)), times_(times), owner_(std::move(owner)) {}
 
 SourceFileInfo ChainTree::describe(const layers::Found& found) const {
     // All names of a file lead to one inode entry; its address tells the group, and only equality is ever asked.
@@ -51,11 +49,11 @@ std::vector<SourceFileInfo> ChainTree::children(std::string_view directory) cons
     return out;
 }
 
-util::Fd ChainTree::open(const SourceFileInfo& file) const {
+layers::OpenContent ChainTree::open(const SourceFileInfo& file) const {
     const auto name = view_.find(file.entry.path);
     if (!name) throw IoError("open", file.entry.path, ENOENT);
     const layers::Found inode = view_.inode(*name);
-    return trees_.at(inode.layer).open_file(view_.tree_path(inode), O_RDONLY, Follow::no);
+    return files_.at(inode.layer).open(view_.tree_path(inode));
 }
 
 std::string ChainTree::why_absent(std::string_view) const {

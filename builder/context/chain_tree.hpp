@@ -1,10 +1,10 @@
 // The result of a node as a source of files (COPY --from): metadata from the layers' name indexes, contents from their
-// trees. No overlay is mounted for it.
+// trees or plain tars. No overlay is mounted for it.
 #pragma once
 
 #include "builder/context/source_tree.hpp"
 #include "layers/chain_view.hpp"
-#include "util/rooted_dir.hpp"
+#include "layers/layer_files.hpp"
 
 #include <memory>
 #include <string>
@@ -16,23 +16,23 @@ class ChainTree final : public SourceTree {
 public:
     enum class Times { kept, meaningless };
 
-    /// `trees`: of the view's layers, oldest first. `times`: those of layers are no later than the layers' own and are
+    /// `files`: of the view's layers, oldest first. `times`: those of layers are no later than the layers' own and are
     /// kept. `owner` lives as long as this.
-    ChainTree(layers::ChainView view, std::vector<util::RootedDir> trees, Times times = Times::kept,
+    ChainTree(layers::ChainView view, std::vector<layers::LayerFiles> files, Times times = Times::kept,
               std::shared_ptr<const void> owner = {});
 
     bool keeps_times() const override { return times_ == Times::kept; }
     std::optional<SourceFileInfo> find(std::string_view path) const override;
     std::string resolve(std::string_view path) const override;
     std::vector<SourceFileInfo> children(std::string_view directory) const override;
-    util::Fd open(const SourceFileInfo& file) const override;
+    layers::OpenContent open(const SourceFileInfo& file) const override;
     std::string why_absent(std::string_view path) const override;
 
 private:
     SourceFileInfo describe(const layers::Found& found) const;
 
     layers::ChainView view_;
-    std::vector<util::RootedDir> trees_;
+    std::vector<layers::LayerFiles> files_;
     Times times_;
     std::shared_ptr<const void> owner_;
 };

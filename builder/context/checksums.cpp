@@ -4,6 +4,7 @@
 
 #include "builder/parallel.hpp"
 #include "layers/fingerprint.hpp"
+#include "util/assert.hpp"
 #include "util/bytes.hpp"
 #include "util/clock.hpp"
 #include "util/text.hpp"
@@ -18,6 +19,13 @@
 
 namespace imgbuild::builder {
 namespace {
+
+// Parts of files are never the user's.
+util::Fd open_whole(const SourceTree& tree, const SourceFileInfo& file) {
+    layers::OpenContent content = tree.open(file);
+    IMGBUILD_ASSERT(!content.offset);
+    return std::move(content.fd);
+}
 
 layers::FileFingerprint look_at(int fd, const std::string& path) {
     struct stat status {};
@@ -86,7 +94,7 @@ public:
 
 private:
     layers::FileFingerprint print_of(const SourceFileInfo& file) const {
-        return file.seen ? *file.seen : look_at(tree_.open(file).get(), file.entry.path);
+        return file.seen ? *file.seen : look_at(open_whole(tree_, file).get(), file.entry.path);
     }
 
     static bool is_worth_keeping(const SourceFileInfo& file) {
@@ -106,7 +114,7 @@ private:
     // A file that changed while it was read has a digest that belongs to no state of it.
     std::optional<Remembered> hash(std::size_t number, const layers::FileFingerprint& before) {
         const SourceFileInfo& file = *files_[number];
-        const util::Fd fd = tree_.open(file);
+        const util::Fd fd = open_whole(tree_, file);
         const bool keeps = !memory_.empty() && is_worth_keeping(file);
         std::span<const std::byte> content;
         if (keeps) {
@@ -184,7 +192,7 @@ void require_unchanged(const SourceTree& tree, const SourceFileInfo& file, int f
     if (!file.seen) return;
     if (look_at(fd, file.entry.path) != *file.seen) throw changed_source(file.entry.path);
     if (layers::would_show_a_change(*file.seen, read_at)) return;
-    const util::Fd again = tree.open(file);
+    const util::Fd again = open_whole(tree, file);
     if (hash_file(again.get(), file) != checksum) throw changed_source(file.entry.path);
 }
 

@@ -16,7 +16,7 @@ namespace imgbuild::builder {
 /// The sha256 of the contents of `files` (regular files of `tree`), in their order. Only those are read that the store
 /// does not remember, on `threads` threads. Throws IoError; Error ("source.changed") for one that is no longer what it
 /// was when it was looked at. Small ones of those that are read are put into `kept`, if that is wanted, by their
-/// numbers in `files`.
+/// numbers in `files`. Precondition: none is a part of a larger file.
 std::vector<Digest> content_checksums(const SourceTree& tree, const std::vector<const SourceFileInfo*>& files,
                                       layers::Store& store, unsigned threads, const Work& work,
                                       KeptContents* kept = nullptr);

@@ -155,8 +155,8 @@ void LocalTree::learn(const std::vector<const SourceFileInfo*>& files, const std
     if (memory_) memory_->learn(files, contents);
 }
 
-util::Fd LocalTree::open(const SourceFileInfo& file) const {
-    return root_.open_file(file.entry.path, O_RDONLY | O_NONBLOCK | O_NOCTTY, Follow::no);
+layers::OpenContent LocalTree::open(const SourceFileInfo& file) const {
+    return {.fd = root_.open_file(file.entry.path, O_RDONLY | O_NONBLOCK | O_NOCTTY, Follow::no)};
 }
 
 std::string LocalTree::why_absent(std::string_view path) const {

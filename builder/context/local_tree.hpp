@@ -34,7 +34,7 @@ public:
     std::optional<SourceFileInfo> find(std::string_view path) const override;
     std::string resolve(std::string_view path) const override;
     std::vector<SourceFileInfo> children(std::string_view directory) const override;
-    util::Fd open(const SourceFileInfo& file) const override;
+    layers::OpenContent open(const SourceFileInfo& file) const override;
     void learn(const std::vector<const SourceFileInfo*>& files, const std::vector<Digest>& contents) const override;
     std::string why_absent(std::string_view path) const override;
 

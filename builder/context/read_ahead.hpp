@@ -52,7 +52,7 @@ public:
     std::vector<SourceFileInfo> children(std::string_view directory) const override {
         return tree_->children(directory);
     }
-    util::Fd open(const SourceFileInfo& file) const override { return tree_->open(file); }
+    layers::OpenContent open(const SourceFileInfo& file) const override { return tree_->open(file); }
     void learn(const std::vector<const SourceFileInfo*>& files, const std::vector<Digest>& contents) const override {
         tree_->learn(files, contents);
     }

@@ -8,6 +8,7 @@
 
 #include "builder/work.hpp"
 #include "layers/entry.hpp"
+#include "layers/file_content.hpp"
 #include "layers/store.hpp"
 #include "util/fd.hpp"
 
@@ -53,8 +54,8 @@ public:
     virtual std::string resolve(std::string_view path) const = 0;
     /// What lies directly in a directory, sorted by name.
     virtual std::vector<SourceFileInfo> children(std::string_view directory) const = 0;
-    /// Opens a regular file for reading.
-    virtual util::Fd open(const SourceFileInfo& file) const = 0;
+    /// Opens a regular file for reading. Only another node's files may be parts of larger ones.
+    virtual layers::OpenContent open(const SourceFileInfo& file) const = 0;
     /// Is told what files hold (digests in their order) that had no `content`, for builds to come.
     virtual void learn(const std::vector<const SourceFileInfo*>&, const std::vector<Digest>&) const {}
     /// What select_files() is about to find out, if it has just been found out; once. Mostly nothing.

@@ -48,7 +48,7 @@ public:
     std::optional<SourceFileInfo> find(std::string_view path) const override { return tree_->find(path); }
     std::string resolve(std::string_view path) const override { return tree_->resolve(path); }
     std::vector<SourceFileInfo> children(std::string_view path) const override { return tree_->children(path); }
-    util::Fd open(const SourceFileInfo& file) const override { return tree_->open(file); }
+    layers::OpenContent open(const SourceFileInfo& file) const override { return tree_->open(file); }
     std::string why_absent(std::string_view) const override { return {}; }
 
 private:

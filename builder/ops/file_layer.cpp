@@ -130,16 +130,16 @@ private:
 
     // In another thread, as it comes. The placement and its files outlive the writer, which this object does not.
     void add_copy(Entry entry, const FromSource& source) {
-        writer_.add_copy(std::move(entry),
-                         [&files = layer_.files, &work = work_, &source](const std::function<void(int fd)>& copy) {
-                             if (work.stop.stop_requested()) throw Cancelled();
-                             files.read(source.action, *source.file, copy);
-                         });
+        writer_.add_copy(std::move(entry), [&files = layer_.files, &work = work_,
+                                            &source](const std::function<void(const layers::Extent&)>& copy) {
+            if (work.stop.stop_requested()) throw Cancelled();
+            files.read(source.action, *source.file, copy);
+        });
     }
 
     void unpack(const FromArchive& archive, const std::string& directory) {
-        layer_.files.read(archive.action, *archive.file, [&](int fd) {
-            util::FdSource file(fd, archive.file->entry.path);
+        layer_.files.read(archive.action, *archive.file, [&](const layers::Extent& content) {
+            layers::ContentSource file(content, archive.file->entry.path, archive.file->entry.size);
             const auto tar = layers::open_compressed(file);
             layers::ArchiveReader reader(*tar, layers::AbsoluteNames::strip, {}, work_.stop);
             while (Entry* next = reader.next()) {
@@ -226,8 +226,8 @@ private:
             util::MemorySource source(*kept);
             return take(source);
         }
-        layer_.files.read(from.action, *from.file, [&](int fd) {
-            util::RegularFileSource content(fd, from.file->entry.path, placed.entry.size);
+        layer_.files.read(from.action, *from.file, [&](const layers::Extent& extent) {
+            layers::ContentSource content(extent, from.file->entry.path, placed.entry.size);
             take(content);
         });
     }
@@ -237,7 +237,7 @@ private:
         const PlacedEntry* placed = placed_[number];
         const auto* from = placed == nullptr ? nullptr : std::get_if<FromSource>(&placed->content);
         if (from == nullptr || layer_.files.find_kept(from->action, *from->file)) return;
-        layer_.files.read(from->action, *from->file, [](int) {});
+        layer_.files.read(from->action, *from->file, [](const layers::Extent&) {});
     }
 
     std::optional<std::string> user_file(std::string_view path) const {

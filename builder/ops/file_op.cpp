@@ -14,6 +14,15 @@
 namespace imgbuild::builder {
 namespace {
 
+// A tree costs its files, some 35 µs each; a tar costs its bytes, some 1 ns each, as they are hashed. Both are written
+// once, and a tree often not even that (reflinks).
+bool is_cheaper_as_tar(const Placement& placement) {
+    constexpr std::uint64_t kBytesLikeAFile = 32U << 10;
+    std::uint64_t bytes = 0;
+    for (const PlacedEntry& placed : placement.entries) bytes += placed.entry.size;
+    return bytes < placement.entries.size() * kBytesLikeAFile;
+}
+
 class FileOp {
 public:
     FileOp(const File& file, const FileInputs& inputs, const OpContext& context, const Work& work)
@@ -84,7 +93,9 @@ private:
                 selection = select_files(tree, *copy, context_.threads);
                 const auto files = files_of(selection);
                 // What becomes a tree is copied by the kernel.
-                if (context_.packed_as) kept_[i] = std::make_unique<KeptContents>(files.size(), context_.kept_room);
+                if (context_.reading != Reading::as_tree) {
+                    kept_[i] = std::make_unique<KeptContents>(files.size(), context_.kept_room);
+                }
                 contents = content_checksums(tree, files, context_.store, context_.threads, work_, kept_[i].get());
                 identity.checksum = selection_checksum(selection, contents,
                                                        tree.keeps_times() ? FileTimes::included : FileTimes::left_out);
@@ -111,14 +122,15 @@ private:
             }
             if (trees_[i]) continue;
             const FileSystem& fs = *sources_[i].fs;
-            trees_[i] = std::make_shared<ChainTree>(context_.forms.view(fs, work_), context_.forms.trees(fs, work_));
+            LayerForms::Files files = context_.forms.files(fs, work_);
+            trees_[i] = std::make_shared<ChainTree>(std::move(files.view), std::move(files.of_layers));
             selections_[i] = select_files(*trees_[i], *copy);
         }
     }
 
     bool is_archive(std::size_t action, const SourceFileInfo& file) const {
-        const util::Fd fd = trees_.at(action)->open(file);
-        util::FdSource source(fd.get(), file.entry.path);
+        const layers::OpenContent content = trees_.at(action)->open(file);
+        layers::ContentSource source(content.extent(), file.entry.path, file.entry.size);
         return layers::looks_like_archive(source);
     }
 
@@ -136,8 +148,17 @@ private:
                               .key = key,
                               .on_conflict = on_conflict(context_.cache)};
         layers::Lease& lease = context_.forms.lease();
-        if (!context_.packed_as || has_archives(placement)) return write_as_tree(layer, context_.threads, lease, work_);
-        return write_as_blob(layer, *context_.packed_as, context_.threads, lease, work_);
+        const std::optional<layers::Codec> codec = blob_form(placement);
+        return codec ? write_as_blob(layer, *codec, context_.threads, lease, work_)
+                     : write_as_tree(layer, context_.threads, lease, work_);
+    }
+
+    // Nothing: as a tree.
+    std::optional<layers::Codec> blob_form(const Placement& placement) const {
+        if (context_.reading == Reading::as_tree || has_archives(placement)) return std::nullopt;
+        if (context_.reading == Reading::packed) return context_.codec;
+        if (!is_cheaper_as_tar(placement)) return std::nullopt;
+        return layers::Codec{.kind = layers::Codec::Kind::none};
     }
 
     const File& file_;

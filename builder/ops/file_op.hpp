@@ -3,6 +3,7 @@
 
 #include "builder/context/kept_contents.hpp"
 #include "builder/context/source_tree.hpp"
+#include "builder/forms_read.hpp"
 #include "builder/layer_forms.hpp"
 #include "builder/ops/keys.hpp"
 #include "builder/secrets.hpp"
@@ -54,8 +55,9 @@ struct OpContext {
     KeyContext keys;
     CacheUse cache = CacheUse::read_and_write;
     unsigned threads = 1;
-    /// Nobody reads the files of the node's layer, so a new one is made as this blob and not as a tree.
-    std::optional<layers::Codec> packed_as = {};
+    /// What is done with a new layer of the node. One that is only packed is made as a blob by `codec`.
+    Reading reading = Reading::as_tree;
+    layers::Codec codec = {};
     /// For secrets and agents. Null: nobody answers.
     const Confidants* confidants = nullptr;
     /// Under which name it is remembered what a command took; nothing: it is not.

@@ -49,8 +49,8 @@ private:
                 return;
             }
         }
-        const util::Fd fd = tree_.open(file);
-        writer_.add_copy(std::move(entry), fd.get());
+        const layers::OpenContent content = tree_.open(file);
+        writer_.add_copy(std::move(entry), content.extent());
     }
 
     const ChainTree& tree_;
@@ -63,7 +63,8 @@ private:
 
 void seed_directory(const FileSystem& fs, const std::string& source, const std::string& path, LayerForms& forms,
                     const Work& work) {
-    const ChainTree tree(forms.view(fs, work), forms.trees(fs, work));
+    LayerForms::Files files = forms.files(fs, work);
+    const ChainTree tree(std::move(files.view), std::move(files.of_layers));
     const std::string resolved = tree.resolve(source);
     const auto self = tree.find(resolved);
     if (!self || self->entry.type != EntryType::directory) {

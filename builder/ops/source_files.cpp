@@ -37,12 +37,13 @@ std::optional<std::size_t> SourceFiles::number_of(std::size_t action, const Sour
     return found->second;
 }
 
-void SourceFiles::read(std::size_t action, const SourceFileInfo& file, const std::function<void(int fd)>& use) const {
+void SourceFiles::read(std::size_t action, const SourceFileInfo& file,
+                       const std::function<void(const layers::Extent&)>& use) const {
     const SourceFilesOf& source = sources_.at(action);
-    const util::Fd fd = source.tree->open(file);
-    use(fd.get());
+    const layers::OpenContent content = source.tree->open(file);
+    use(content.extent());
     const auto number = number_of(action, file);
-    if (number) require_unchanged(*source.tree, file, fd.get(), (*source.contents)[*number], looked_at_);
+    if (number) require_unchanged(*source.tree, file, content.fd.get(), (*source.contents)[*number], looked_at_);
 }
 
 std::optional<std::string_view> SourceFiles::find_kept(std::size_t action, const SourceFileInfo& file) const {

@@ -42,7 +42,8 @@ public:
     /// `file` is an element of the action's selection. Lends the opened file to `use`, and then sees to it that what
     /// was read is what the key speaks of: the user's files can change in between. Throws Error ("source.changed"),
     /// IoError.
-    void read(std::size_t action, const SourceFileInfo& file, const std::function<void(int fd)>& use) const;
+    void read(std::size_t action, const SourceFileInfo& file,
+              const std::function<void(const layers::Extent& content)>& use) const;
     /// What the key speaks of, if it was kept. Lives as long as the contents that were given.
     std::optional<std::string_view> find_kept(std::size_t action, const SourceFileInfo& file) const;
 

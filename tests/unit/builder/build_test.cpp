@@ -11,6 +11,8 @@
 #include "tests/unit/builder/builder_support.hpp"
 #include "tests/unit/registry/sample_image.hpp"
 
+#include <fmt/format.h>
+
 #include <fcntl.h>
 #include <algorithm>
 #include <atomic>
@@ -404,12 +406,65 @@ TEST_CASE_METHOD(Machine, "a copy that nothing runs on has no tree, and gets one
     CHECK(read(longer, 0, "a") == "text");
 }
 
-TEST_CASE_METHOD(Machine, "a copy that is read later in the same build has a tree from the start") {
+TEST_CASE_METHOD(Machine, "a copy that files are copied out of is no tree, and gets one when something runs on it") {
     context.write("a", "text");
-    const Digest id = build("FROM scratch AS one\nCOPY a /\nFROM scratch\nCOPY --from=one a /b\nCOPY a /\n");
+    const Digest first = build("FROM scratch\nCOPY a /\n");
+    const Digest id = build("FROM scratch AS one\nCOPY a /x\nFROM scratch\nCOPY --from=one x /b\n");
     CHECK_FALSE(has_tree(*this, id, 0));
+    CHECK(read(id, 0, "b") == "text");
+    const Digest longer = build("FROM scratch AS one\nCOPY a /x\nFROM one\nRUN [\"touch\", \"y\"]\n");
+    CHECK(recorder->endings().front() == "cached COPY a /x");
+    CHECK(has_tree(*this, longer, 0));
+    CHECK(build("FROM scratch\nCOPY a /\n") == first);
+}
+
+TEST_CASE_METHOD(Machine,
+                 "a copy of few large files that others copy out of is a tree, as sharing them costs nothing") {
+    context.write("a", std::string(100'000, 'x'));
+    const Digest id = build("FROM scratch AS one\nCOPY a /\nFROM one\nCOPY --from=one a /b\n");
+    CHECK(has_tree(*this, id, 0));
     CHECK_FALSE(has_tree(*this, id, 1));
-    CHECK(read(build("FROM scratch\nCOPY a /\nRUN [\"touch\", \"x\"]\n"), 0, "a") == "text");
+}
+
+TEST_CASE_METHOD(Machine, "what is copied from stage to stage is the same out of a tree, a tar, and several of both") {
+    context.write("d/a", "text");
+    context.write("d/sub/empty", "");
+    context.write("d/sub/b", std::string(70'000, 'x'), 0755);
+    context.link("d/link", "sub/b");
+    context.hard_link("d/twin", "d/sub/b");
+    for (int i = 0; i < 20; ++i)
+        context.write(fmt::format("d/small{}", i), std::string(static_cast<std::size_t>(i), 'y'));
+    context.write("e/a", "another");
+    const auto stages = [](const std::string& run) {
+        return "FROM scratch AS one\nCOPY d /d\nCOPY e /d\nFROM one AS run\n" + run +
+               "FROM scratch\nCOPY --from=one /d /out\nCOPY --from=run /d /again\n";
+    };
+    const Digest out_of_tars = build(stages(""));
+    CHECK(read(out_of_tars, 0, "out/a") == "another");
+    CHECK(read(out_of_tars, 0, "out/small7") == "yyyyyyy");
+    BuildRequest anew = request(stages("RUN [\"touch\", \"x\"]\nCOPY e /d/sub\n"));
+    anew.cache = CacheUse::write;
+    const Digest out_of_trees = build(anew);
+    CHECK(image(out_of_trees).diff_ids.at(0) == image(out_of_tars).diff_ids.at(0));
+    // Two trees and a tar.
+    CHECK(read(out_of_trees, 1, "again/sub/a") == "another");
+    CHECK(read(out_of_trees, 1, "again/twin") == std::string(70'000, 'x'));
+}
+
+TEST_CASE_METHOD(Machine, "outputs of files have the same ones, whatever the layers are kept as") {
+    context.write("d/a", "text", 0755);
+    context.write("d/b", std::string(70'000, 'x'));
+    BuildRequest wanted = request("FROM scratch\nCOPY d /d\nCOPY d/a /c\n");
+    wanted.outputs = {Output{.kind = Output::Kind::local, .destination = place.at("files")},
+                      Output{.kind = Output::Kind::tar, .destination = place.at("files.tar")}};
+    build(wanted);
+    CHECK(util::read_file(place.at("files/d/a"), 100) == "text");
+    CHECK(util::read_file(place.at("files/c"), 100) == "text");
+    CHECK(util::read_file(place.at("files/d/b"), 1U << 20) == std::string(70'000, 'x'));
+    const std::string tar = util::read_file(place.at("files.tar"), 1U << 20);
+    CHECK(has_tree(*this, build("FROM scratch\nCOPY d /d\nCOPY d/a /c\nRUN [\"touch\", \"x\"]\n"), 1));
+    build(wanted);
+    CHECK(util::read_file(place.at("files.tar"), 1U << 20) == tar);
 }
 
 TEST_CASE_METHOD(Machine, "an image has the same layers whether its copies were packed or written as trees") {

@@ -140,7 +140,7 @@ TEST_CASE_METHOD(TreeFixture, "a file is opened by its own name and not through 
     const LocalTree tree_now = tree();
     const auto file = tree_now.find("a");
     REQUIRE(file);
-    CHECK(util::read_all(tree_now.open(*file).get(), 100, "a") == "text");
+    CHECK(util::read_all(tree_now.open(*file).fd.get(), 100, "a") == "text");
     std::filesystem::remove(directory.at("a"));
     directory.link("a", "/etc/hostname");
     CHECK_THROWS_AS(tree_now.open(*file), IoError);

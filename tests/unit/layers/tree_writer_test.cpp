@@ -287,9 +287,9 @@ TEST_CASE("a copy has the bytes of its file, holes included, and notices a chang
     util::Fd fd = source.root().open_file("f", O_RDONLY);
     Tree tree;
     TreeWriter writer(tree.root());
-    writer.add_copy(file("f", 1'000'003), fd.get());
+    writer.add_copy(file("f", 1'000'003), {.fd = fd.get()});
     CHECK(tree.read("f") == source.read("f"));
-    CHECK_THROWS_AS(writer.add_copy(file("g", 5), fd.get()), CorruptData);
+    CHECK_THROWS_AS(writer.add_copy(file("g", 5), {.fd = fd.get()}), CorruptData);
 }
 
 TEST_CASE("users are kept in the index") {

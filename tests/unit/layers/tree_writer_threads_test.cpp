@@ -38,8 +38,9 @@ public:
         }
     }
     static std::size_t size(int i) { return i == 0 ? 0 : std::size_t{1} << (2 * i - 2); }
-    void lend(int i, const std::function<void(int)>& copy) const {
-        copy(tree_.root().open_file(source_name(i), O_RDONLY).get());
+    void lend(int i, const std::function<void(const Extent&)>& copy) const {
+        const util::Fd fd = tree_.root().open_file(source_name(i), O_RDONLY);
+        copy(Extent{.fd = fd.get()});
     }
     LendFile lender(int i) const {
         return [this, i](const auto& copy) { lend(i, copy); };
