@@ -7,7 +7,6 @@
 #include "builder/ops/seed.hpp"
 #include "builder/secrets.hpp"
 #include "layers/copied_root.hpp"
-#include "util/overloaded.hpp"
 #include "util/text.hpp"
 
 #include <fmt/format.h>
@@ -19,8 +18,6 @@
 
 namespace imgbuild::builder {
 namespace {
-
-using util::overloaded;
 
 std::string target_of(const sandbox::Mount& mount) {
     return std::visit([](const auto& one) { return one.target; }, mount);

@@ -83,11 +83,8 @@ void unshare_user(UserFacts user) {
 }  // namespace
 
 void enter_user_namespace(const UserFacts& user) {
-    const std::array<std::uint32_t, 2> own{::getuid(), ::getgid()};
-    std::array<std::vector<std::string>, 2> commands;
-    for (std::size_t i = 0; i < commands.size(); ++i) {
-        commands[i] = map_command(kPrograms[i], kIdFiles[i], user, own[i]);
-    }
+    const std::array commands{map_command(kPrograms[0], kIdFiles[0], user, ::getuid()),
+                              map_command(kPrograms[1], kIdFiles[1], user, ::getgid())};
     const pid_t self = ::getpid();
     util::Pipe go = util::make_pipe();
     util::Pipe report = util::make_pipe();
