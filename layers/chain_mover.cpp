@@ -32,7 +32,13 @@ public:
         }
         for (const Entry& entry : names_.entries()) {
             const std::string& place = places_.at(entry.path);
-            if (place == entry.path || entries_.contains(place)) continue;
+            if (place == entry.path) continue;
+            if (const auto known = entries_.find(place); known != entries_.end()) {
+                // Whatever else is said of a directory, what lower layers have in it is hidden.
+                const bool is_directory = known->second.type == EntryType::directory;
+                known->second.opaque = known->second.opaque || (is_directory && entry.opaque);
+                continue;
+            }
             make_parents(place);
             if (put(entry, place)) origin_.emplace(place, entry.path);
         }

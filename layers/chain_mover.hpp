@@ -23,7 +23,8 @@ struct MovedNames {
     std::vector<std::string> links;
 };
 
-/// Where the link at a path leads (all links followed); nothing if the layers below have no link there.
+/// Where the link at a path leads (all links followed, through what the layer itself puts there); nothing if the layers
+/// below have no link there.
 using LinkOf = std::function<std::optional<std::string>(const std::string& path)>;
 
 /// Nothing if no name has to be moved. Where a moved name meets one that the layer says itself, the latter stays.

@@ -28,18 +28,21 @@ struct ChainView::Spot {
     std::size_t top = 0;
     /// A directory: the oldest layer that has contents of it.
     std::size_t floor = 0;
+    /// Of the newest layer.
+    Implicit implicit = Implicit::are_there;
 
     bool is_directory() const { return found.entry->type == EntryType::directory; }
 };
 
 ChainView::ChainView(Layers oldest_first) : given_(std::move(oldest_first)), layers_(given_), moves_(given_.size()) {
     for (std::size_t layer = 1; layer < layers_.size(); ++layer) {
-        // From now on everything looks only at layers below, whose names are final.
+        // From now on everything looks at layers below, whose names are final; and where a link of theirs leads, at
+        // what this layer itself puts there.
         const auto link_of = [&](const std::string& path) -> std::optional<std::string> {
             const auto found = find_below(path, layer);
             // A link can have several names, too.
             if (!found || inode(*found).entry->type != EntryType::symlink) return std::nullopt;
-            return resolve_below(path, util::Follow::yes, layer).path;
+            return resolve_below(path, util::Follow::yes, layer + 1, Implicit::say_nothing).path;
         };
         if (auto moved = move_names(*layers_[layer], link_of)) {
             layers_[layer] = std::make_shared<const NameIndex>(std::move(moved->names));
@@ -48,8 +51,8 @@ ChainView::ChainView(Layers oldest_first) : given_(std::move(oldest_first)), lay
     }
 }
 
-ChainView::Spot ChainView::root_spot(std::size_t top) const {
-    const Spot everything{.found = {.entry = &undescribed_root()}, .top = top, .floor = 0};
+ChainView::Spot ChainView::root_spot(std::size_t top, Implicit implicit) const {
+    const Spot everything{.found = {.entry = &undescribed_root()}, .top = top, .floor = 0, .implicit = implicit};
     Spot out = step(everything, "").value_or(everything);
     // A layer need not name the root to have something in it; so only an opaque mark ends the search there.
     out.floor = 0;
@@ -71,11 +74,16 @@ std::optional<ChainView::Spot> ChainView::step(const Spot& parent, std::string_v
         const Entry* entry = layers_[layer]->find(path);
         if (entry == nullptr) continue;
         if (entry->type == EntryType::whiteout) break;
-        if (entry->type != EntryType::directory) {
-            if (!out) out = Spot{.found = {.entry = entry, .layer = layer}, .top = parent.top, .floor = layer};
-            break;
+        if (entry->implicit && i == parent.top && parent.implicit == Implicit::say_nothing) {
+            open = !entry->opaque;
+            continue;
         }
-        if (!out) out = Spot{.found = {.entry = entry, .layer = layer}, .top = parent.top, .floor = layer};
+        const Spot here{.found = {.entry = entry, .layer = layer},
+                        .top = parent.top,
+                        .floor = open ? layer : parent.top - 1,
+                        .implicit = parent.implicit};
+        if (!out) out = here;
+        if (entry->type != EntryType::directory) break;
         if (out->found.entry->implicit && !entry->implicit) out->found = {.entry = entry, .layer = layer};
         if (open) out->floor = layer;
         open = open && !entry->opaque;
@@ -123,14 +131,15 @@ ChainView::Resolved ChainView::resolve(std::string_view path, util::Follow follo
     return resolve_below(path, follow, layers_.size());
 }
 
-ChainView::Resolved ChainView::resolve_below(std::string_view path, util::Follow follow, std::size_t top) const {
+ChainView::Resolved ChainView::resolve_below(std::string_view path, util::Follow follow, std::size_t top,
+                                             Implicit implicit) const {
     std::vector<std::string> rest;  // the next component is the last element
     const auto push = [&rest](std::string_view text) {
         const auto components = util::path_components(text);
         for (auto it = components.rbegin(); it != components.rend(); ++it) rest.emplace_back(*it);
     };
     push(path);
-    const Spot root = root_spot(top);
+    const Spot root = root_spot(top, implicit);
     // The directories on the way; nothing stands for what is not there.
     std::vector<std::optional<Spot>> spots{root};
     std::string done;

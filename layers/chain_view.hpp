@@ -83,9 +83,13 @@ public:
 
 private:
     struct Spot;
+    /// How directories are taken that the newest layer leaves implicit: as they stand in its way, or as nothing, where
+    /// it is asked what lies in their place.
+    enum class Implicit { are_there, say_nothing };
 
-    Resolved resolve_below(std::string_view path, util::Follow follow, std::size_t top) const;
-    Spot root_spot(std::size_t top) const;
+    Resolved resolve_below(std::string_view path, util::Follow follow, std::size_t top,
+                           Implicit implicit = Implicit::are_there) const;
+    Spot root_spot(std::size_t top, Implicit implicit = Implicit::are_there) const;
     std::optional<Spot> step(const Spot& parent, std::string_view path) const;
     std::optional<Spot> walk(std::string_view path, std::size_t top) const;
     std::optional<std::string> user_file(std::string_view path,

@@ -145,6 +145,35 @@ TEST_CASE("a link of a lower layer is not in the way where the layer hides what 
     CHECK_FALSE(view.find("d/a/a").has_value());
 }
 
+TEST_CASE("where a link of a lower layer leads, the layer's own word counts") {
+    const auto below = layer({soft_link("b", "/b"), soft_link("d", "/b"), directory("e"), file("e/below")});
+    const auto [own, where] = GENERATE(table<Entry, std::string>({
+        {directory("b"), "b/f"},       // in place of a link that led nowhere
+        {soft_link("b", "e"), "e/f"},  // another link
+        {whiteout("b"), "b/f"},        // nothing: a directory is made
+        {file("b"), "b/f"},            // likewise
+        {soft_link("b", "/x/y"), "x/y/f"},
+    }));
+    CAPTURE(own.path, where);
+    const ChainView view({below, layer({own, implied("d"), file("d/f")})});
+    CHECK(view.find("d")->entry->type == EntryType::symlink);
+    REQUIRE(view.find(where).has_value());
+    CHECK(view.tree_path(*view.find(where)) == "d/f");
+    CHECK(view.find("e/below").has_value());
+}
+
+TEST_CASE("a link that leads through another directory that the layer leaves implicit goes on in what is below") {
+    const auto below = layer({soft_link("lib", "usr/lib"), soft_link("usr", "system"), directory("system"),
+                              directory("system/lib"), file("system/lib/below")});
+    const bool hides = GENERATE(false, true);
+    Entry usr = implied("usr");
+    usr.opaque = hides;
+    const ChainView view({below, layer({implied("lib"), file("lib/f"), usr, file("usr/g")})});
+    CHECK(view.find("system/lib/f").has_value());
+    CHECK(view.find("system/g").has_value());
+    CHECK(view.find("system/lib/below").has_value() != hides);
+}
+
 TEST_CASE("a described directory replaces a link of a lower layer") {
     const ChainView view({layer({soft_link("lib", "usr/lib")}), layer({directory("lib"), file("lib/b")})});
     CHECK(view.find("lib")->entry->type == EntryType::directory);
