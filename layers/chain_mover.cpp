@@ -32,20 +32,31 @@ public:
         }
         for (const Entry& entry : names_.entries()) {
             const std::string& place = places_.at(entry.path);
-            if (place == entry.path) continue;
-            if (const auto known = entries_.find(place); known != entries_.end()) {
-                // Whatever else is said of a directory, what lower layers have in it is hidden.
-                const bool is_directory = known->second.type == EntryType::directory;
-                known->second.opaque = known->second.opaque || (is_directory && entry.opaque);
-                continue;
-            }
-            make_parents(place);
-            if (put(entry, place)) origin_.emplace(place, entry.path);
+            if (place != entry.path) put_moved(entry, place);
         }
         return finish();
     }
 
 private:
+    void put_moved(const Entry& entry, const std::string& place) {
+        const auto known = entries_.find(place);
+        // Whiteouts speak of lower layers only.
+        const bool was_deleted = known != entries_.end() && known->second.type == EntryType::whiteout;
+        if (known != entries_.end() && !was_deleted) {
+            // Whatever else is said of a directory, what lower layers have in it is hidden.
+            const bool is_directory = known->second.type == EntryType::directory;
+            known->second.opaque = known->second.opaque || (is_directory && entry.opaque);
+            return;
+        }
+        if (was_deleted) entries_.erase(known);
+        make_parents(place);
+        put(entry, place);
+        origin_.emplace(place, entry.path);
+        if (!was_deleted || entry.type != EntryType::directory) return;
+        entries_.at(place).implicit = false;
+        entries_.at(place).opaque = true;
+    }
+
     // Path order: the place of the directory around an entry is known before the entry's.
     void find_places() {
         for (const Entry& entry : names_.entries()) {
@@ -65,11 +76,11 @@ private:
         }
     }
 
-    bool put(const Entry& entry, const std::string& place) {
+    void put(const Entry& entry, const std::string& place) {
         Entry moved = entry;
         moved.path = place;
         if (moved.type == EntryType::hardlink && !moved.external) moved.link_target = places_.at(moved.link_target);
-        return entries_.emplace(place, std::move(moved)).second;
+        entries_.emplace(place, std::move(moved));
     }
 
     void make_parents(const std::string& path) {

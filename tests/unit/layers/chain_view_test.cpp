@@ -162,6 +162,17 @@ TEST_CASE("where a link of a lower layer leads, the layer's own word counts") {
     CHECK(view.find("e/below").has_value());
 }
 
+TEST_CASE("a name that is moved to where its layer has a whiteout is there, and nothing of what was below") {
+    const auto below = layer({soft_link("l", "d"), directory("d"), directory("d/x"), file("d/x/below"), file("d/y")});
+    const ChainView view({below, layer({implied("l"), implied("l/x"), file("l/x/f"), file("l/y", 3), implied("d"),
+                                        whiteout("d/x"), whiteout("d/y")})});
+    CHECK(view.find("d/x/f").has_value());
+    CHECK_FALSE(view.find("d/x/below").has_value());
+    REQUIRE(view.find("d/y").has_value());
+    CHECK(view.find("d/y")->entry->size == 3);
+    CHECK(view.tree_path(*view.find("d/y")) == "l/y");
+}
+
 TEST_CASE("a link that leads through another directory that the layer leaves implicit goes on in what is below") {
     const auto below = layer({soft_link("lib", "usr/lib"), soft_link("usr", "system"), directory("system"),
                               directory("system/lib"), file("system/lib/below")});
