@@ -131,7 +131,7 @@ void StoreData::open_index() {
 }
 
 std::string StoreData::retire(const std::string& path) const {
-    const std::string target = temporary("dead-" + random_name());
+    std::string target = temporary("dead-" + random_name());
     if (::rename(path.c_str(), target.c_str()) == 0 || errno == ENOENT) return target;
     throw IoError("move aside", path, errno);
 }

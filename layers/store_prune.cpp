@@ -7,6 +7,8 @@
 
 #include "layers/accounting.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace imgbuild::layers {
@@ -145,11 +147,12 @@ private:
     void remove_empty_mounts() {
         const std::string mounts = store_.root() + "/mounts";
         for (const std::string& identity : names_in(mounts)) {
+            const std::string mount = fmt::format("{}/{}", mounts, identity);
             bool empty = true;
-            for (const std::string& number : names_in(mounts + "/" + identity)) {
-                empty = empty && !path_exists(mounts + "/" + identity + "/" + number + "/data");
+            for (const std::string& number : names_in(mount)) {
+                empty = empty && !path_exists(fmt::format("{}/{}/data", mount, number));
             }
-            if (empty) retire(mounts + "/" + identity);
+            if (empty) retire(mount);
         }
     }
 

@@ -83,8 +83,8 @@ void unshare_user(UserFacts user) {
 }  // namespace
 
 void enter_user_namespace(const UserFacts& user) {
-    const std::array commands{map_command(kPrograms[0], kIdFiles[0], user, ::getuid()),
-                              map_command(kPrograms[1], kIdFiles[1], user, ::getgid())};
+    std::array commands{map_command(kPrograms[0], kIdFiles[0], user, ::getuid()),
+                        map_command(kPrograms[1], kIdFiles[1], user, ::getgid())};
     const pid_t self = ::getpid();
     util::Pipe go = util::make_pipe();
     util::Pipe report = util::make_pipe();
