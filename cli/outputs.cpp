@@ -176,7 +176,7 @@ Output image_output(Fields& fields, bool push) {
 }
 
 std::string require_destination(Fields& fields, const std::string& type, const char* hint) {
-    const std::string out = fields.take("dest").value_or("");
+    std::string out = fields.take("dest").value_or("");
     if (out.empty()) throw bad_output(fmt::format("--output type={} has no dest", type), hint);
     return out;
 }

@@ -11,7 +11,7 @@ namespace imgbuild::cli {
 namespace {
 
 // A line that never ends must not fill the memory.
-constexpr std::size_t kLongestLine = 64 * 1024;
+constexpr std::size_t kLongestLine = 64U << 10;
 
 std::string seconds(std::chrono::milliseconds duration) {
     return fmt::format("{:.1f}s", static_cast<double>(duration.count()) / 1000);

@@ -41,6 +41,7 @@ pid_t start_program(const std::vector<std::string>& args, const std::string& soc
     if (!socket.empty()) environment.push_back("SSH_AUTH_SOCK=" + socket);
     const auto pointers = [](const std::vector<std::string>& texts) {
         std::vector<char*> out;
+        out.reserve(texts.size() + 1);
         for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
         out.push_back(nullptr);
         return out;
