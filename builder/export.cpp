@@ -34,8 +34,7 @@ std::string folder_of(const Platform& platform) {
 
 void write_files(const Output& output, const FileSystem& fs, const Platform& platform, LayerForms& forms,
                  const Work& work) {
-    LayerForms::Files files = forms.files(fs, work);
-    const ChainTree tree(std::move(files.view), std::move(files.of_layers));
+    const ChainTree tree(forms.files(fs, work));
     const std::string folder = output.platform_folder ? folder_of(platform) : "";
     if (output.kind == Output::Kind::local) {
         if (!folder.empty()) util::make_directories(output.destination);

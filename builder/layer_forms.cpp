@@ -236,7 +236,7 @@ std::optional<layers::BlobForm> LayerForms::plain_form(Layer& layer) {
     return lease_.find_form(*layer.diff_id, plain.codec_id());
 }
 
-LayerForms::Files LayerForms::files(const FileSystem& fs, const Work& work) {
+layers::ChainFiles LayerForms::files(const FileSystem& fs, const Work& work) {
     ensure_stored(fs, work);
     FileSystem others;
     std::vector<std::optional<layers::BlobForm>> plain;
@@ -261,7 +261,7 @@ LayerForms::Files LayerForms::files(const FileSystem& fs, const Work& work) {
     return {.view = layers::ChainView(std::move(names)), .of_layers = std::move(of_layers)};
 }
 
-LayerForms::Files LayerForms::files_of_trees(const FileSystem& fs, const Work& work) {
+layers::ChainFiles LayerForms::files_of_trees(const FileSystem& fs, const Work& work) {
     layers::ChainView names = view(fs, work);
     std::vector<layers::LayerFiles> of_layers;
     for (util::RootedDir& tree : trees(fs, work)) of_layers.emplace_back(std::move(tree));

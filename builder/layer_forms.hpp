@@ -70,16 +70,10 @@ public:
     /// The same for who reads the trees as well: all of them are made, and the names say what their inodes do not.
     layers::ChainView view(const FileSystem& fs, const Work& work);
     std::vector<util::RootedDir> trees(const FileSystem& fs, const Work& work);
-    /// What files are read from.
-    struct Files {
-        layers::ChainView view;
-        /// Of each layer.
-        std::vector<layers::LayerFiles> of_layers;
-    };
     /// Trees are made of layers that have none, but for those that are there as plain tars.
-    Files files(const FileSystem& fs, const Work& work);
+    layers::ChainFiles files(const FileSystem& fs, const Work& work);
     /// Out of trees, all of which are made: regular files are whole ones.
-    Files files_of_trees(const FileSystem& fs, const Work& work);
+    layers::ChainFiles files_of_trees(const FileSystem& fs, const Work& work);
     /// The tree that goes on top of the others so that an overlay of them shows what the layers mean (DESIGN 4);
     /// nothing if they do without.
     std::optional<layers::LayerId> ensure_patch(const FileSystem& fs, const layers::ChainView& view, const Work& work);

@@ -29,6 +29,14 @@ namespace imgbuild::layers {
                        .where = {}});
 }
 
+/// A plain blob is not the tar of the layer's names.
+[[noreturn]] inline void bad_layer_tar(std::string_view what) {
+    throw CorruptData({.code = "corrupt.tar",
+                       .message = fmt::format("the blob of a layer does not fit its names: {}", what),
+                       .hint = "something changed the store; `imgbuild fsck --repair` and build again",
+                       .where = {}});
+}
+
 inline void check_stop(const std::stop_token& stop) {
     if (stop.stop_requested()) throw Cancelled();
 }

@@ -2,6 +2,7 @@
 
 #include <imgbuild/error.hpp>
 
+#include "layers/failure.hpp"
 #include "layers/tar_format.hpp"
 #include "layers/tar_writer.hpp"
 #include "util/overloaded.hpp"
@@ -46,13 +47,6 @@ private:
     std::vector<std::uint64_t> offsets_;
 };
 
-[[noreturn]] void bad_tar(std::string_view what) {
-    throw CorruptData({.code = "corrupt.tar",
-                       .message = fmt::format("the blob of a layer does not fit its names: {}", what),
-                       .hint = "something changed the store; `imgbuild fsck --repair` and build again",
-                       .where = {}});
-}
-
 }  // namespace
 
 LayerFiles::Tar LayerFiles::lay_out(util::Fd tar, std::shared_ptr<const NameIndex> names) {
@@ -60,7 +54,7 @@ LayerFiles::Tar LayerFiles::lay_out(util::Fd tar, std::shared_ptr<const NameInde
     struct stat status {};
     util::check(::fstat(tar.get(), &status), "look at", "the blob of a layer");
     if (std::cmp_not_equal(status.st_size, layout.size())) {
-        bad_tar(fmt::format("it has {} bytes instead of {}", status.st_size, layout.size()));
+        bad_layer_tar(fmt::format("it has {} bytes instead of {}", status.st_size, layout.size()));
     }
     return {.fd = std::move(tar), .names = std::move(names), .offsets = layout.take_offsets()};
 }
@@ -77,7 +71,8 @@ OpenContent LayerFiles::open(std::string_view path) const {
 
 OpenContent LayerFiles::open_in(const Tar& tar, std::string_view path) {
     const Entry* entry = tar.names->find(path);
-    if (entry == nullptr || entry->type != EntryType::file) bad_tar(fmt::format("{} is not in it", util::quote(path)));
+    if (entry == nullptr || entry->type != EntryType::file)
+        bad_layer_tar(fmt::format("{} is not in it", util::quote(path)));
     return {.fd = tar.fd.duplicate(),
             .offset = tar.offsets[static_cast<std::size_t>(entry - tar.names->entries().data())]};
 }

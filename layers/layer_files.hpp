@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "layers/chain_view.hpp"
 #include "layers/file_content.hpp"
 #include "layers/name_index.hpp"
 #include "util/fd.hpp"
@@ -39,6 +40,13 @@ private:
     static OpenContent open_in(const Tar& tar, std::string_view path);
 
     std::variant<util::RootedDir, Tar> from_;
+};
+
+/// What files of a chain are read from.
+struct ChainFiles {
+    ChainView view;
+    /// Of the view's layers, oldest first.
+    std::vector<LayerFiles> of_layers;
 };
 
 }  // namespace imgbuild::layers

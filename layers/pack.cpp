@@ -112,11 +112,7 @@ void write_layer_tar(const NameIndex& names, util::Source& blob, TarStream& out,
         const Entry* found = reader.next();
         while (found != nullptr && found->path != entry.path) found = reader.next();
         if (found == nullptr || found->type != EntryType::file || found->size != entry.size) {
-            throw CorruptData({.code = "corrupt.tar",
-                               .message = fmt::format("the blob of a layer does not fit its names: {} is not in it",
-                                                      util::quote(entry.path)),
-                               .hint = "something changed the store; `imgbuild fsck --repair` and build again",
-                               .where = {}});
+            bad_layer_tar(fmt::format("{} is not in it", util::quote(entry.path)));
         }
         take(reader.content());
     };

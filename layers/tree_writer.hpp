@@ -60,8 +60,8 @@ public:
     /// A regular file; `content` must yield exactly `entry.size` bytes, or it is CorruptData. Long runs of zeros become
     /// holes.
     void add_file(Entry entry, util::Source& content);
-    /// A regular file with the contents of another one, or of a part of it (`entry.size` bytes), shared with it where
-    /// the file system can (reflink), otherwise copied within the kernel.
+    /// A regular file with the contents of another one, or of a part of it (`entry.size` bytes), shared with a
+    /// whole one where the file system can (reflink), otherwise copied.
     void add_copy(Entry entry, const Extent& from);
     /// The same, but `lend` is called when its turn comes, perhaps by another thread and after add_copy() has returned.
     /// What goes wrong is thrown by a later call that has to wait, by finish() at the latest: of several failures

@@ -70,7 +70,7 @@ std::optional<SourceFile> ArchiveContext::find_file(const std::vector<std::strin
 }
 
 std::shared_ptr<const SourceTree> ArchiveContext::unpack(layers::Lease& lease, std::stop_token stop) const {
-    if (!archive_) return std::make_shared<const ChainTree>(layers::ChainView(), std::vector<layers::LayerFiles>());
+    if (!archive_) return std::make_shared<const ChainTree>(layers::ChainFiles());
     const auto place = std::make_shared<const layers::UnfinishedLayer>(lease.begin_layer());
     layers::TreeWriter writer(util::RootedDir::open(place->tree()));
     for_each_entry(archive_.get(), name_, stop, [&](Entry& entry, util::Source& content) {
@@ -85,8 +85,9 @@ std::shared_ptr<const SourceTree> ArchiveContext::unpack(layers::Lease& lease, s
     const auto names = std::make_shared<const layers::NameIndex>(writer.finish());
     std::vector<layers::LayerFiles> files;
     files.emplace_back(util::RootedDir::open(place->tree()));
-    return std::make_shared<const ChainTree>(layers::ChainView({names}), std::move(files),
-                                             ChainTree::Times::meaningless, place);
+    return std::make_shared<const ChainTree>(
+        layers::ChainFiles{.view = layers::ChainView({names}), .of_layers = std::move(files)},
+        ChainTree::Times::meaningless, place);
 }
 
 }  // namespace imgbuild::builder

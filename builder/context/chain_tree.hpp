@@ -16,10 +16,9 @@ class ChainTree final : public SourceTree {
 public:
     enum class Times { kept, meaningless };
 
-    /// `files`: of the view's layers, oldest first. `times`: those of layers are no later than the layers' own and are
+    /// `times`: those of layers are no later than the layers' own and are
     /// kept. `owner` lives as long as this.
-    ChainTree(layers::ChainView view, std::vector<layers::LayerFiles> files, Times times = Times::kept,
-              std::shared_ptr<const void> owner = {});
+    explicit ChainTree(layers::ChainFiles files, Times times = Times::kept, std::shared_ptr<const void> owner = {});
 
     bool keeps_times() const override { return times_ == Times::kept; }
     std::optional<SourceFileInfo> find(std::string_view path) const override;
@@ -31,8 +30,7 @@ public:
 private:
     SourceFileInfo describe(const layers::Found& found) const;
 
-    layers::ChainView view_;
-    std::vector<layers::LayerFiles> files_;
+    layers::ChainFiles files_;
     Times times_;
     std::shared_ptr<const void> owner_;
 };

@@ -214,8 +214,7 @@ private:
 
     SourceIdentity checksum_of(std::size_t mount) const {
         const FileSystem& fs = *sources_[mount];
-        LayerForms::Files files = context_.forms.files_of_trees(fs, work_);
-        const ChainTree tree(std::move(files.view), std::move(files.of_layers));
+        const ChainTree tree(context_.forms.files_of_trees(fs, work_));
         const Selection selection = select_path(tree, std::get<BindMount>(exec_.mounts[mount]).source);
         const auto digests = content_checksums(tree, files_of(selection), context_.store, context_.threads, work_);
         return {.checksum = selection_checksum(selection, digests), .layers = {}};

@@ -122,8 +122,7 @@ private:
             }
             if (trees_[i]) continue;
             const FileSystem& fs = *sources_[i].fs;
-            LayerForms::Files files = context_.forms.files(fs, work_);
-            trees_[i] = std::make_shared<ChainTree>(std::move(files.view), std::move(files.of_layers));
+            trees_[i] = std::make_shared<ChainTree>(context_.forms.files(fs, work_));
             selections_[i] = select_files(*trees_[i], *copy);
         }
     }

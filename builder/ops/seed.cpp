@@ -63,8 +63,7 @@ private:
 
 void seed_directory(const FileSystem& fs, const std::string& source, const std::string& path, LayerForms& forms,
                     const Work& work) {
-    LayerForms::Files files = forms.files(fs, work);
-    const ChainTree tree(std::move(files.view), std::move(files.of_layers));
+    const ChainTree tree(forms.files(fs, work));
     const std::string resolved = tree.resolve(source);
     const auto self = tree.find(resolved);
     if (!self || self->entry.type != EntryType::directory) {
